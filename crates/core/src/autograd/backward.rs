@@ -1,0 +1,132 @@
+//! The walk from a result back to the leaves.
+
+use super::{Edge, Node, lock};
+use crate::error::{Error, Result};
+use crate::tensor::{CT, Tensor};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// How [`Tensor::backward`] treats the graph.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BackwardOptions {
+    /// Keep the graph for another backward pass; otherwise each node's saved tensors are freed as the walk passes.
+    pub retain_graph: bool,
+}
+
+impl Tensor {
+    /// Computes the gradient of this tensor (weighted by `seed`, which a one-element tensor may leave out) with respect
+    /// to every leaf that it depends on, and adds it to those leaves' [`Tensor::grad`].
+    ///
+    /// Either everything succeeds or no leaf's gradient changes.
+    pub fn backward(&self, seed: Option<&Tensor>, options: BackwardOptions) -> Result<()> {
+        let edge = self.edge().ok_or_else(|| Error::Autograd {
+            op: "backward",
+            detail: "no tensor that led to this one requires a gradient".into(),
+        })?;
+        let seed = match seed {
+            Some(seed) if seed.dims() != self.dims() => {
+                return Err(Error::ShapeMismatch {
+                    op: "backward",
+                    detail: format!("gradient of shape {:?} for a tensor of shape {:?}", seed.dims(), self.dims()),
+                });
+            }
+            Some(seed) => seed.data().to_dtype(self.data().dtype())?,
+            None if self.elem_count() == 1 => self.data().ones_like()?,
+            None => {
+                return Err(Error::Autograd {
+                    op: "backward",
+                    detail: format!(
+                        "a result of shape {:?} needs a gradient argument; only one-element results go without",
+                        self.dims()
+                    ),
+                });
+            }
+        };
+        let kept = walk(edge, seed, options)?;
+        for (node, grads) in kept {
+            for (index, grad) in grads.iter().enumerate() {
+                if let Some(grad) = grad {
+                    node.accumulate(index, grad)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+type Pending = (Arc<Node>, Vec<Option<CT>>);
+
+/// Walks the graph from newest to oldest node; gives the gradients of leaves and of nodes that retain theirs.
+fn walk(root: &Edge, seed: CT, options: BackwardOptions) -> Result<Vec<Pending>> {
+    let mut pending: BTreeMap<u64, Pending> = BTreeMap::new();
+    add(&mut pending, root, seed)?;
+    let mut kept = Vec::new();
+    while let Some((_, (node, grads))) = pending.pop_last() {
+        if node.retain.load(std::sync::atomic::Ordering::Relaxed) {
+            kept.push((Arc::clone(&node), grads.clone()));
+        }
+        if node.is_leaf() {
+            continue;
+        }
+        node.check_versions()?;
+        let rule = if options.retain_graph { lock(&node.rule).clone() } else { lock(&node.rule).take() };
+        let rule = rule.ok_or_else(|| Error::Autograd {
+            op: node.op(),
+            detail: "this graph was already walked and freed; pass retainGraph to walk it twice".into(),
+        })?;
+        let needs: Vec<bool> = node.parents.iter().map(Option::is_some).collect();
+        let parent_grads = rule(&grads, &needs)?;
+        if parent_grads.len() != node.parents.len() {
+            return Err(Error::Internal {
+                detail: format!(
+                    "the gradient rule of {} gave {} gradients for {} inputs",
+                    node.op(),
+                    parent_grads.len(),
+                    node.parents.len()
+                ),
+            });
+        }
+        for (parent, grad) in node.parents.iter().zip(parent_grads) {
+            if let (Some(parent), Some(grad)) = (parent, grad) {
+                add(&mut pending, parent, grad)?;
+            }
+        }
+    }
+    Ok(kept)
+}
+
+fn add(pending: &mut BTreeMap<u64, Pending>, edge: &Edge, grad: CT) -> Result<()> {
+    let (_, slots) =
+        pending.entry(edge.node.id).or_insert_with(|| (Arc::clone(&edge.node), vec![None; edge.node.outputs]));
+    let slot = &mut slots[edge.index];
+    *slot = Some(match slot.take() {
+        None => grad,
+        Some(old) => old.add(&grad)?,
+    });
+    Ok(())
+}
+
+/// Gradients of several tensors at once, kept apart from their `.grad`. Used where the caller wants values, not state.
+pub fn gradients(output: &Tensor, seed: Option<&Tensor>, of: &[&Tensor]) -> Result<Vec<Option<CT>>> {
+    let edge = output
+        .edge()
+        .ok_or_else(|| Error::Autograd { op: "grad", detail: "the output requires no gradient".into() })?;
+    let seed = match seed {
+        Some(seed) => seed.data().clone(),
+        None if output.elem_count() == 1 => output.data().ones_like()?,
+        None => return Err(Error::Autograd { op: "grad", detail: "the output needs a gradient argument".into() }),
+    };
+    let mut wanted = Vec::with_capacity(of.len());
+    for tensor in of {
+        let edge = tensor
+            .edge()
+            .ok_or_else(|| Error::Autograd { op: "grad", detail: "an input requires no gradient".into() })?;
+        wanted.push((edge.clone(), edge.node.retain.swap(true, std::sync::atomic::Ordering::Relaxed)));
+    }
+    let walked = walk(edge, seed, BackwardOptions::default());
+    for (edge, before) in &wanted {
+        edge.node.retain.store(*before, std::sync::atomic::Ordering::Relaxed);
+    }
+    let found: HashMap<u64, Vec<Option<CT>>> = walked?.into_iter().map(|(node, grads)| (node.id, grads)).collect();
+    Ok(wanted.iter().map(|(edge, _)| found.get(&edge.node.id).and_then(|g| g[edge.index].clone())).collect())
+}

@@ -1,0 +1,22 @@
+//! The engine of hooklens: tensors with gradients, a hook registry, and transformers that fire hooks, on candle.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`tensor`], [`ops`] | tensors and their operations, as methods and by name |
+//! | [`autograd`] | the tape: recording, backward |
+//! | [`device`] | dtypes and devices |
+//! | [`error`] | everything that can go wrong, with stable codes |
+//!
+//! The crate knows nothing of JavaScript; the bindings in `crates/node` and `crates/wasm` convert and call.
+
+pub mod autograd;
+pub mod device;
+pub mod error;
+pub mod hooks;
+pub mod ops;
+pub mod tensor;
+
+pub use autograd::{BackwardOptions, GradMode, no_grad};
+pub use device::DType;
+pub use error::{Error, Result};
+pub use tensor::Tensor;

@@ -1,0 +1,244 @@
+//! Tensors: candle storage plus, where gradients are wanted, a place on the tape.
+//!
+//! A [`Tensor`] is an immutable value, cheap to clone and safe to send. The operations are methods, one file a
+//! subject; each file ends with the table through which bindings and fixtures reach them by name (see [`crate::ops`]).
+
+mod create;
+mod elementwise;
+
+use crate::autograd::{Edge, Node};
+use crate::device::{DType, device_name};
+use crate::error::{Error, Result};
+use candle_core::Var;
+use std::sync::Arc;
+
+/// The raw candle tensor below a [`Tensor`].
+pub type CT = candle_core::Tensor;
+
+/// An n-dimensional array of one [`DType`] on one device, with its history if gradients are tracked.
+#[derive(Clone)]
+pub struct Tensor(Arc<Inner>);
+
+struct Inner {
+    data: CT,
+    dtype: DType,
+    edge: Option<Edge>,
+    /// For parameters: the handle through which candle lets us overwrite the shared storage.
+    variable: Option<Var>,
+}
+
+impl Tensor {
+    fn build(data: CT, dtype: DType, edge: Option<Edge>, variable: Option<Var>) -> Self {
+        Self(Arc::new(Inner { data, dtype, edge, variable }))
+    }
+
+    /// Wraps data that carry no history.
+    pub fn constant(data: CT) -> Result<Self> {
+        let dtype = DType::of_storage(data.dtype())?;
+        Ok(Self::build(data, dtype, None, None))
+    }
+
+    /// Wraps a `u8` tensor of zeros and ones as truth values.
+    pub fn mask(data: CT) -> Result<Self> {
+        if data.dtype() != candle_core::DType::U8 {
+            return Err(Error::WrongDtype { op: "mask", expected: "uint8".into(), got: format!("{:?}", data.dtype()) });
+        }
+        Ok(Self::build(data, DType::Bool, None, None))
+    }
+
+    /// Like [`Tensor::constant`], keeping `bool` where `like` is `bool`: for operations that only move elements.
+    pub(crate) fn constant_as(data: CT, dtype: DType) -> Result<Self> {
+        if dtype == DType::Bool { Self::mask(data) } else { Self::constant(data) }
+    }
+
+    /// A trainable tensor: a leaf of the graph whose data [`Tensor::assign`] can overwrite. Copies `data` once.
+    pub fn parameter(data: &CT) -> Result<Self> {
+        let dtype = DType::of_storage(data.dtype())?;
+        require_float("parameter", dtype)?;
+        let variable = Var::from_tensor(data)?;
+        // The detached view shares storage without candle's own gradient tracking, which must never run beside ours.
+        let view = variable.as_detached_tensor();
+        Ok(Self::build(view, dtype, Some(Edge { node: Node::leaf(), index: 0 }), Some(variable)))
+    }
+
+    /// The same data as a new leaf that requires a gradient.
+    pub fn requiring_grad(&self) -> Result<Self> {
+        require_float("requiresGrad", self.dtype())?;
+        Ok(Self::build(
+            self.0.data.clone(),
+            self.0.dtype,
+            Some(Edge { node: Node::leaf(), index: 0 }),
+            self.0.variable.clone(),
+        ))
+    }
+
+    /// The same data without history.
+    pub fn detach(&self) -> Self {
+        Self::build(self.0.data.clone(), self.0.dtype, None, None)
+    }
+
+    pub(crate) fn with_edge(self, edge: Edge) -> Self {
+        Self::build(self.0.data.clone(), self.0.dtype, Some(edge), None)
+    }
+
+    pub(crate) fn edge(&self) -> Option<&Edge> {
+        self.0.edge.as_ref()
+    }
+
+    /// Overwrites a parameter's data in place; every tensor that shares them sees the change.
+    pub fn assign(&self, value: &Tensor) -> Result<()> {
+        let variable = self.0.variable.as_ref().ok_or_else(|| Error::InvalidArgument {
+            op: "assign",
+            detail: "only parameters can be overwritten".into(),
+        })?;
+        if value.dims() != self.dims() {
+            return Err(Error::ShapeMismatch {
+                op: "assign",
+                detail: format!("{:?} into a parameter of shape {:?}", value.dims(), self.dims()),
+            });
+        }
+        variable.set(&value.data().to_dtype(self.data().dtype())?)?;
+        if let Some(edge) = self.edge() {
+            edge.node.bump_version();
+        }
+        Ok(())
+    }
+
+    /// The candle tensor.
+    pub fn data(&self) -> &CT {
+        &self.0.data
+    }
+
+    /// The element type.
+    pub fn dtype(&self) -> DType {
+        self.0.dtype
+    }
+
+    /// The size of each axis.
+    pub fn dims(&self) -> &[usize] {
+        self.0.data.dims()
+    }
+
+    /// The number of axes.
+    pub fn rank(&self) -> usize {
+        self.0.data.rank()
+    }
+
+    /// The number of elements.
+    pub fn elem_count(&self) -> usize {
+        self.0.data.elem_count()
+    }
+
+    /// Bytes that the elements take.
+    pub fn byte_size(&self) -> usize {
+        self.elem_count() * self.dtype().size()
+    }
+
+    /// The name of the device that holds it.
+    pub fn device_name(&self) -> String {
+        device_name(self.0.data.device())
+    }
+
+    /// Whether gradients flow to it.
+    pub fn requires_grad(&self) -> bool {
+        self.0.edge.is_some()
+    }
+
+    /// Whether it is the start of a graph: a constant, or a tensor made to require a gradient.
+    pub fn is_leaf(&self) -> bool {
+        self.edge().is_none_or(|e| e.node.is_leaf())
+    }
+
+    /// The name of the operation that made it, if that was recorded.
+    pub fn grad_fn(&self) -> Option<&'static str> {
+        self.edge().filter(|e| !e.node.is_leaf()).map(|e| e.node.op())
+    }
+
+    /// The gradient accumulated by [`Tensor::backward`], for leaves and for tensors that retain theirs.
+    pub fn grad(&self) -> Result<Option<Self>> {
+        self.edge().and_then(|e| e.node.grad(e.index)).map(Self::constant).transpose()
+    }
+
+    /// Overwrites (or with `None` clears) the accumulated gradient.
+    pub fn set_grad(&self, grad: Option<&Tensor>) -> Result<()> {
+        let edge = self
+            .edge()
+            .ok_or_else(|| Error::Autograd { op: "grad", detail: "this tensor does not require a gradient".into() })?;
+        if let Some(grad) = grad
+            && grad.dims() != self.dims()
+        {
+            return Err(Error::ShapeMismatch {
+                op: "grad",
+                detail: format!("gradient {:?} for shape {:?}", grad.dims(), self.dims()),
+            });
+        }
+        edge.node.set_grad(edge.index, grad.map(|g| g.data().clone()));
+        Ok(())
+    }
+
+    /// Asks backward to keep this intermediate's gradient.
+    pub fn retain_grad(&self) -> Result<()> {
+        let edge = self.edge().ok_or_else(|| Error::Autograd {
+            op: "retainGrad",
+            detail: "this tensor does not require a gradient".into(),
+        })?;
+        edge.node.retain_grad();
+        Ok(())
+    }
+
+    /// `dim` counted from the front; negative numbers count from the back.
+    pub fn dim_index(&self, op: &'static str, dim: i64) -> Result<usize> {
+        resolve_dim(op, dim, self.rank())
+    }
+}
+
+impl std::fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tensor({:?}, {})", self.dims(), self.dtype().name())
+    }
+}
+
+/// `dim` of a tensor of that rank, counted from the front. As in torch, a 0-d tensor has the dims -1 and 0.
+pub(crate) fn resolve_dim(op: &'static str, dim: i64, rank: usize) -> Result<usize> {
+    let span = rank.max(1) as i64;
+    let index = if dim < 0 { dim + span } else { dim };
+    if (0..span).contains(&index) { Ok(index as usize) } else { Err(Error::DimOutOfRange { op, dim, rank }) }
+}
+
+/// Fails unless `dtype` is a float.
+pub(crate) fn require_float(op: &'static str, dtype: DType) -> Result<()> {
+    if dtype.is_float() {
+        return Ok(());
+    }
+    Err(Error::WrongDtype { op, expected: "a float dtype".into(), got: dtype.name().into() })
+}
+
+/// Sums a gradient over the axes along which the operand was broadcast, back to the operand's shape.
+pub(crate) fn unbroadcast(grad: &CT, dims: &[usize]) -> Result<CT> {
+    if grad.dims() == dims {
+        return Ok(grad.clone());
+    }
+    let lead = grad.rank() - dims.len();
+    let axes: Vec<usize> =
+        (0..grad.rank()).filter(|&i| i < lead || (dims[i - lead] == 1 && grad.dims()[i] != 1)).collect();
+    Ok(grad.sum_keepdim(axes)?.reshape(dims)?)
+}
+
+/// The shape that two shapes broadcast to, as in NumPy.
+pub(crate) fn broadcast_dims(op: &'static str, a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
+    let rank = a.len().max(b.len());
+    let at = |dims: &[usize], i: usize| if i + dims.len() < rank { 1 } else { dims[i + dims.len() - rank] };
+    (0..rank)
+        .map(|i| match (at(a, i), at(b, i)) {
+            (x, y) if x == y => Ok(x),
+            (1, y) => Ok(y),
+            (x, 1) => Ok(x),
+            _ => {
+                Err(Error::ShapeMismatch { op, detail: format!("shapes {a:?} and {b:?} cannot be broadcast together") })
+            }
+        })
+        .collect()
+}
+
+/// The tables of all files, in a fixed order.
+pub(crate) const OP_TABLES: &[&[crate::ops::Op]] = &[elementwise::OPS];

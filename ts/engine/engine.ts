@@ -1,0 +1,216 @@
+/**
+ * The one interface that every engine (the native addon, later WebAssembly) satisfies. It is deliberately small: tensor
+ * operations go through a single {@link Engine.call}, so a new operation changes neither this file nor a binding.
+ *
+ * Everything here is internal. Users hold `Tensor`, `HookPoint`, `HookedRootModule`, `HookedTransformer`.
+ */
+
+/** torch's dtype names. `bool` is stored as bytes 0 and 1. */
+export type DType = "float32" | "float64" | "float16" | "bfloat16" | "uint8" | "uint32" | "int64" | "bool";
+
+/** `cpu`, or `cuda` / `cuda:N` where a CUDA build and driver are present. */
+export type DeviceName = "cpu" | "cuda" | `cuda:${number}`;
+
+/** A plain argument of an operation. Whole numbers count as integers; `bigint` reaches all of int64. */
+export type Arg = null | boolean | number | bigint | string | readonly Arg[];
+
+/** Typed arrays that data come in and go out as; float16 and bfloat16 travel as their bits. */
+export type Bits =
+  | Float32Array
+  | Float64Array
+  | Uint16Array
+  | Uint8Array
+  | Uint32Array
+  | BigInt64Array;
+
+/** A handle to a tensor inside the engine. */
+export interface EngineTensor {
+  readonly shape: number[];
+  readonly dtype: DType;
+  readonly device: string;
+  readonly requiresGrad: boolean;
+  readonly isLeaf: boolean;
+  /** Name of the recorded operation that made it, or null. */
+  readonly gradFn: string | null;
+  readonly isDisposed: boolean;
+  /** One copy, row-major, in the tensor's own dtype. */
+  toBits(): Bits;
+  /** Same data, as a new leaf that requires a gradient. */
+  requiringGrad(): EngineTensor;
+  detach(): EngineTensor;
+  grad(): EngineTensor | null;
+  setGrad(grad: EngineTensor | null): void;
+  retainGrad(): void;
+  /** Overwrites a parameter's data in place. */
+  assign(value: EngineTensor): void;
+  backward(seed: EngineTensor | null, retainGraph: boolean): void;
+  to(device: string): EngineTensor;
+  /** A second handle to the same tensor, disposed independently. */
+  share(): EngineTensor;
+  dispose(): void;
+}
+
+export interface OpSpec {
+  readonly name: string;
+  readonly params: readonly string[];
+}
+
+/** A hook point as the registry knows it. */
+export interface PointInfo {
+  readonly name: string;
+  /** Axis names, empty if unknown. */
+  readonly axes: readonly string[];
+  /** Whether an unfiltered cache records it. */
+  readonly default: boolean;
+}
+
+export type HookDir = "fwd" | "bwd";
+
+/** What runs at a point. Callback numbers are handed out by TypeScript, which owns the functions. */
+export type HookBody =
+  | { readonly kind: "callback"; readonly callback: number }
+  /** Data, validated against the point: see `ts/hooks/interventions.ts`. Tensors are referred to by index. */
+  | { readonly kind: "intervention"; readonly json: string; readonly tensors: readonly EngineTensor[] }
+  | { readonly kind: "capture"; readonly cache: EngineCache; readonly options: CaptureOptions };
+
+export interface CaptureOptions {
+  /** Key to store under; by default the point's name, with `_grad` for backward captures. */
+  readonly key?: string;
+  readonly removeBatchDim?: boolean;
+  /** Positions to keep, as `[start, stop, step]` or a list of indices. The axis stays. */
+  readonly posSlice?:
+    | { readonly start: number | null; readonly stop: number | null; readonly step: number | null }
+    | { readonly indices: readonly number[] };
+  readonly dtype?: DType;
+  readonly device?: string;
+}
+
+export interface AddHookOptions {
+  readonly permanent?: boolean;
+  readonly level?: number;
+  readonly prepend?: boolean;
+  /** Run once per alias, each time under that name. */
+  readonly aliases?: readonly string[];
+}
+
+export interface HandleInfo {
+  readonly handle: number;
+  readonly point: number;
+  readonly dir: HookDir;
+  readonly permanent: boolean;
+  readonly level: number | null;
+  /** The callback's number, or null for interventions and captures. */
+  readonly callback: number | null;
+}
+
+/** Captured activations in firing order, by key. */
+export interface EngineCache {
+  keys(): string[];
+  get(key: string): EngineTensor | null;
+  set(key: string, value: EngineTensor): void;
+  delete(key: string): boolean;
+  clear(): void;
+  readonly byteSize: number;
+}
+
+export interface EngineRegistry {
+  points(): PointInfo[];
+  /** Adds a hook and gives its handle. */
+  add(point: number, dir: HookDir, body: HookBody, options: AddHookOptions): number;
+  /** False if it was gone already. */
+  remove(handle: number): boolean;
+  /** Removes what matches; gives the handles removed. */
+  removeWhere(filter: {
+    point?: number;
+    dir?: HookDir;
+    includingPermanent?: boolean;
+    level?: number;
+  }): number[];
+  /** Handles in execution order. */
+  list(point?: number): HandleInfo[];
+  /** Resolves exact names, globs and lists to point numbers; throws `unknown_hook` with suggestions. */
+  select(names: readonly string[]): number[];
+  /** Passes an activation through a point. */
+  fire(point: number, x: EngineTensor): EngineTensor;
+  /** Callback numbers that nothing refers to any more (neither a handle nor a recorded graph). */
+  drainReleased(): number[];
+}
+
+/**
+ * Called by the engine for each callback hook. Returns the replacement, or null to leave the value alone. It never
+ * throws: it returns `false` after stashing what the hook threw, and the engine then fails with code `callback`.
+ */
+export type Trampoline = (
+  callback: number,
+  point: number,
+  dir: HookDir,
+  /** The name to show: the point's own, or the alias being run. */
+  name: string,
+  value: EngineTensor,
+) => EngineTensor | null | false;
+
+export interface ForwardRequest {
+  /** int64 ids `[batch, pos]`, or the residual stream `[batch, pos, d_model]` with `startAtLayer`. */
+  readonly input: EngineTensor;
+  readonly returnType: "logits" | "loss" | "both" | "none";
+  readonly lossPerToken?: boolean;
+  readonly startAtLayer?: number;
+  readonly stopAtLayer?: number;
+  /** ids for the loss when starting from a residual. */
+  readonly tokens?: EngineTensor;
+  /** `[batch, pos]` of 1 and 0. */
+  readonly attentionMask?: EngineTensor;
+}
+
+export interface ForwardResult {
+  readonly logits: EngineTensor | null;
+  readonly loss: EngineTensor | null;
+  /** With `stopAtLayer`. */
+  readonly residual: EngineTensor | null;
+}
+
+export interface EngineModel {
+  /** The reference-style config as JSON. */
+  configJson(): string;
+  registry(): EngineRegistry;
+  forward(request: ForwardRequest): ForwardResult;
+  parameterNames(): string[];
+  parameter(name: string): EngineTensor;
+  /** Whether forwards record gradients of the weights. */
+  setTrainable(on: boolean): void;
+}
+
+export interface Engine {
+  readonly name: "node" | "wasm";
+  readonly version: string;
+  ops(): OpSpec[];
+  /** Runs operation number `op` (its place in {@link Engine.ops}). */
+  call(op: number, inputs: readonly EngineTensor[], args: readonly Arg[]): EngineTensor[];
+  fromBits(data: Bits, dtype: DType, shape: readonly number[], device: string): EngineTensor;
+  parameter(value: EngineTensor): EngineTensor;
+  /** Sets whether operations are recorded; gives what was set before. */
+  setGradEnabled(on: boolean): boolean;
+  setTrampoline(run: Trampoline): void;
+  createRegistry(points: readonly PointInfo[]): EngineRegistry;
+  createCache(): EngineCache;
+  /** Reads an HF directory or a reference-native one (`tl_config.json`). */
+  loadModel(directory: string, options: { readonly dtype?: DType; readonly device?: string }): EngineModel;
+  /** A model with random weights, from a reference-style config as JSON. */
+  createModel(configJson: string, options: { readonly dtype?: DType; readonly device?: string }): EngineModel;
+  readTensors(path: string): { name: string; tensor: EngineTensor }[];
+  writeTensors(
+    path: string,
+    tensors: readonly { name: string; tensor: EngineTensor }[],
+    metadata: Readonly<Record<string, string>>,
+  ): void;
+  /** Bytes held by live tensor handles, and the limit over which creating one throws `memory_limit` (0: none). */
+  liveBytes(): number;
+  setMemoryLimit(bytes: number): void;
+}
+
+/** Errors cross the boundary as an `Error` whose message is this JSON after the prefix `hooklens:`. */
+export interface EngineErrorData {
+  readonly code: string;
+  readonly message: string;
+  readonly details: Readonly<Record<string, unknown>>;
+}
