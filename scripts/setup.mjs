@@ -36,7 +36,8 @@ export function buildLibrary() {
   once(
     "library",
     { inputs: ["ts", "tsconfig.json", "tsconfig.build.json"], outputs: ["dist/index.js"] },
-    () => run("Compiling TypeScript", "node", ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"]),
+    () =>
+      run("Compiling TypeScript", "node", ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"]),
   );
 }
 

@@ -18,9 +18,14 @@ export function fail(message) {
 export function run(title, command, args, options = {}) {
   const began = Date.now();
   console.error(`• ${title} …`);
-  const result = spawnSync(command, args, { cwd: root, stdio: ["ignore", process.stderr, process.stderr], ...options });
+  const result = spawnSync(command, args, {
+    cwd: root,
+    stdio: ["ignore", process.stderr, process.stderr],
+    ...options,
+  });
   if (result.error) fail(`${title}: cannot run ${command} (${result.error.code ?? result.error.message})`);
-  if (result.status !== 0) fail(`${title}: ${command} ${args.join(" ")} ended with ${result.status ?? result.signal}`);
+  if (result.status !== 0)
+    fail(`${title}: ${command} ${args.join(" ")} ended with ${result.status ?? result.signal}`);
   console.error(`• ${title}: done in ${((Date.now() - began) / 1000).toFixed(1)} s`);
 }
 

@@ -34,10 +34,19 @@ function vitestTests() {
   rmSync(report, { force: true });
   const result = spawnSync(
     "node",
-    ["node_modules/vitest/vitest.mjs", "run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`, ...filters],
+    [
+      "node_modules/vitest/vitest.mjs",
+      "run",
+      "--reporter=default",
+      "--reporter=json",
+      `--outputFile.json=${report}`,
+      ...filters,
+    ],
     { cwd: root, stdio: ["ignore", "inherit", "inherit"] },
   );
-  const { numPassedTests = 0, numFailedTests = 0 } = existsSync(report) ? JSON.parse(readFileSync(report, "utf8")) : {};
+  const { numPassedTests = 0, numFailedTests = 0 } = existsSync(report)
+    ? JSON.parse(readFileSync(report, "utf8"))
+    : {};
   counts.passed += numPassedTests;
   counts.failed += result.status === 0 ? numFailedTests : Math.max(numFailedTests, 1);
 }

@@ -23,7 +23,9 @@ describe("repository", () => {
   });
 
   it("names no place outside the project", () => {
-    const texts = tracked.filter((name) => /\.(rs|ts|mjs|md|toml|json|yml)$/.test(name) && !name.startsWith("tests/fixtures/"));
+    const texts = tracked.filter(
+      (name) => /\.(rs|ts|mjs|md|toml|json|yml)$/.test(name) && !name.startsWith("tests/fixtures/"),
+    );
     const places = new RegExp(["/wo" + "rk/", "/ro" + "ot/", "\\.\\./sha" + "red"].join("|"));
     expect(texts.filter((name) => places.test(readFileSync(name, "utf8")))).toEqual([]);
   });
