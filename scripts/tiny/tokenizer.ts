@@ -42,7 +42,7 @@ function checkAgreement(sample: readonly Encoded[]): void {
   const tokenizer = loadTokenizer();
   let tokens = 0;
   for (const { text, ids } of sample) {
-    const ours = tokenizer.encode(text).ids;
+    const ours: readonly number[] = tokenizer.encode(text).ids;
     if (ours.length !== ids.length || ours.some((id, i) => id !== ids[i])) {
       throw new Error(`the tokenizers disagree on ${JSON.stringify(text.slice(0, 80))}: ${ids} and ${ours}`);
     }
