@@ -15,13 +15,7 @@ export type DeviceName = "cpu" | "cuda" | `cuda:${number}`;
 export type Arg = null | boolean | number | bigint | string | readonly Arg[];
 
 /** Typed arrays that data come in and go out as; float16 and bfloat16 travel as their bits. */
-export type Bits =
-  | Float32Array
-  | Float64Array
-  | Uint16Array
-  | Uint8Array
-  | Uint32Array
-  | BigInt64Array;
+export type Bits = Float32Array | Float64Array | Uint16Array | Uint8Array | Uint32Array | BigInt64Array;
 
 /** A handle to a tensor inside the engine. */
 export interface EngineTensor {

@@ -1,0 +1,51 @@
+// Installs what the repository needs beside Node and Rust, and builds it: each step only when something changed.
+import { spawnSync } from "node:child_process";
+import { fail, once, root, run } from "./steps.mjs";
+
+const [major] = process.versions.node.split(".");
+if (Number(major) < 20) fail(`Node 20 or newer is needed, this is ${process.version}`);
+
+/** npm packages, exactly as locked. */
+export function installPackages() {
+  once(
+    "packages",
+    { inputs: ["package-lock.json"], outputs: ["node_modules/typescript"], extra: process.version },
+    () => run("Installing npm packages", "npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]),
+  );
+}
+
+/** The native addon, with cargo. */
+export function buildNative() {
+  once(
+    "native",
+    {
+      inputs: ["Cargo.toml", "Cargo.lock", "crates/core", "crates/node", "scripts/build-native.mjs"],
+      outputs: ["npm/linux-x64-gnu/hooklens.linux-x64-gnu.node"],
+    },
+    () => {
+      if (spawnSync("cargo", ["--version"], { cwd: root }).status !== 0) {
+        fail("cargo was not found: install Rust 1.95 or newer from your system or with rustup");
+      }
+      run("Building the Rust engine (some minutes the first time)", "node", ["scripts/build-native.mjs"]);
+    },
+  );
+}
+
+/** The TypeScript library, into dist/. */
+export function buildLibrary() {
+  once(
+    "library",
+    { inputs: ["ts", "tsconfig.json", "tsconfig.build.json"], outputs: ["dist/index.js"] },
+    () =>
+      run("Compiling TypeScript", "node", ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"]),
+  );
+}
+
+/** Everything that running the library from a checkout takes. */
+export function setup() {
+  installPackages();
+  buildNative();
+  buildLibrary();
+}
+
+if (process.argv[1] === new URL(import.meta.url).pathname) setup();

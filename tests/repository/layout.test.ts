@@ -1,0 +1,32 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+
+const tracked = execFileSync("git", ["ls-files"], { encoding: "utf8" }).split("\n").filter(Boolean);
+
+describe("repository", () => {
+  it("keeps the versions of the package, the crates and the platform packages in step", () => {
+    const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
+    const cargo = /^version = "(.+)"$/m.exec(readFileSync("Cargo.toml", "utf8"))?.[1];
+    expect(cargo).toBe(version);
+    for (const file of tracked.filter((name) => /^npm\/[^/]+\/package\.json$/.test(name))) {
+      expect((JSON.parse(readFileSync(file, "utf8")) as { version: string }).version, file).toBe(version);
+    }
+  });
+
+  it("keeps source files near one noun: none over 600 lines", () => {
+    const long = tracked
+      .filter((name) => /\.(rs|ts|mjs)$/.test(name))
+      .map((name) => [name, readFileSync(name, "utf8").split("\n").length] as const)
+      .filter(([, lines]) => lines > 600);
+    expect(long).toEqual([]);
+  });
+
+  it("names no place outside the project", () => {
+    const texts = tracked.filter(
+      (name) => /\.(rs|ts|mjs|md|toml|json|yml)$/.test(name) && !name.startsWith("tests/fixtures/"),
+    );
+    const places = new RegExp(["/wo" + "rk/", "/ro" + "ot/", "\\.\\./sha" + "red"].join("|"));
+    expect(texts.filter((name) => places.test(readFileSync(name, "utf8")))).toEqual([]);
+  });
+});
