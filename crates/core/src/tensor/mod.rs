@@ -3,14 +3,19 @@
 //! A [`Tensor`] is an immutable value, cheap to clone and safe to send. The operations are methods, one file a
 //! subject; each file ends with the table through which bindings and fixtures reach them by name (see [`crate::ops`]).
 
+mod bits;
 mod create;
 mod elementwise;
+mod transfer;
 
 use crate::autograd::{Edge, Node};
 use crate::device::{DType, device_name};
 use crate::error::{Error, Result};
 use candle_core::Var;
 use std::sync::Arc;
+
+pub use candle_core::WithDType;
+pub use half;
 
 /// The raw candle tensor below a [`Tensor`].
 pub type CT = candle_core::Tensor;
