@@ -44,6 +44,8 @@ export const ENGINE_ERROR_CODES = [
 
 /** Codes of errors that only the TypeScript side finds. */
 export const LIBRARY_ERROR_CODES = [
+  "unknown_axis",
+  "unsafe_integer",
   "engine_unavailable",
   "hook_disabled",
   "tokenizer_required",
