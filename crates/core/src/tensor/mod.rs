@@ -3,6 +3,7 @@
 //! A [`Tensor`] is an immutable value, cheap to clone and safe to send. The operations are methods, one file a
 //! subject; each file ends with the table through which bindings and fixtures reach them by name (see [`crate::ops`]).
 
+mod bits;
 mod create;
 mod cross_entropy;
 mod elementwise;
@@ -15,6 +16,7 @@ mod picks;
 mod promotion;
 mod shape;
 mod slices;
+mod transfer;
 mod triangle;
 
 pub use cross_entropy::{ClassLoss, Reduction};
@@ -25,6 +27,9 @@ use crate::device::{DType, device_name};
 use crate::error::{Error, Result};
 use candle_core::Var;
 use std::sync::Arc;
+
+pub use candle_core::WithDType;
+pub use half;
 
 /// The raw candle tensor below a [`Tensor`].
 pub type CT = candle_core::Tensor;
