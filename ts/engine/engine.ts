@@ -39,6 +39,8 @@ export interface EngineTensor {
   assign(value: EngineTensor): void;
   backward(seed: EngineTensor | null, retainGraph: boolean): void;
   to(device: string): EngineTensor;
+  /** The text that torch would print. */
+  display(): string;
   /** A second handle to the same tensor, disposed independently. */
   share(): EngineTensor;
   dispose(): void;
@@ -197,6 +199,15 @@ export interface Engine {
     tensors: readonly { name: string; tensor: EngineTensor }[],
     metadata: Readonly<Record<string, string>>,
   ): void;
+  /** The gradients of `output` with respect to `inputs`, without touching any tensor's own; null where none flows. */
+  gradients(
+    output: EngineTensor,
+    seed: EngineTensor | null,
+    inputs: readonly EngineTensor[],
+    retainGraph: boolean,
+  ): (EngineTensor | null)[];
+  /** Handles that are neither disposed nor collected. */
+  liveTensors(): number;
   /** Bytes held by live tensor handles, and the limit over which creating one throws `memory_limit` (0: none). */
   liveBytes(): number;
   setMemoryLimit(bytes: number): void;

@@ -21,6 +21,9 @@ macro_rules! errors {
         }
 
         impl Error {
+            /// Every code that [`Error::code`] can give.
+            pub const CODES: &[&str] = &[$( $code, )* "backend"];
+
             /// The stable, machine-readable name of the cause, such as `shape_mismatch`.
             pub fn code(&self) -> &'static str {
                 match self { $( Self::$variant { .. } => $code, )* Self::Backend(_) => "backend" }
@@ -112,6 +115,8 @@ errors! {
     /// More tensor memory than the limit that was set.
     MemoryLimit "memory_limit" { requested: usize, live: usize, limit: usize }
         => "tensors would hold {live} + {requested} bytes, over the limit of {limit}; free them with `using`, `dispose()` or `tidy()`, or raise the limit";
+    /// A handle whose tensor was given back.
+    Disposed "disposed" { what: String } => "this {what} was disposed; use it before dispose(), or keep it with tidy's result";
     /// A device that this build or machine does not have.
     DeviceUnavailable "device_unavailable" { device: String, detail: String } => "device '{device}': {detail}";
     /// A broken invariant of this crate: please report it.

@@ -7,6 +7,7 @@
 //! | [`hooks`] | hook points, who listens there, captures |
 //! | [`device`] | dtypes and devices |
 //! | [`error`] | everything that can go wrong, with stable codes |
+//! | [`memory`] | how many bytes are held, and the limit on them |
 //!
 //! The crate knows nothing of JavaScript; the bindings in `crates/node` and `crates/wasm` convert and call.
 
@@ -14,6 +15,7 @@ pub mod autograd;
 pub mod device;
 pub mod error;
 pub mod hooks;
+pub mod memory;
 pub mod ops;
 pub mod tensor;
 

@@ -1,1 +1,28 @@
-//! x
+//! The Node addon: what JavaScript passes is converted, core is called, what comes back is converted.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`engine`] | the functions of the `Engine` interface (`ts/engine/engine.ts`) |
+//! | [`tensor`] | the class `EngineTensor` |
+//! | [`args`], [`bits`] | plain arguments; typed arrays |
+//! | [`boundary`] | what every call passes through: errors as data, panics as errors |
+//! | [`memory`] | telling V8 how much we hold, and the allocator's settings |
+//! | [`callbacks`] | the only module that knows JavaScript functions |
+
+#![allow(unreachable_pub, reason = "napi's macros need `pub`, and nothing links against an addon")]
+#![allow(missing_docs, reason = "each export is documented once, in the interface that it implements")]
+
+mod args;
+mod bits;
+mod boundary;
+mod callbacks;
+mod engine;
+mod memory;
+mod tensor;
+
+/// Asks Node for the newest behaviour: finalizers then run inside garbage collection, so that a loop that never awaits
+/// has its tensors collected too. They may not touch JavaScript; ours drop memory and adjust one number.
+#[unsafe(no_mangle)]
+pub extern "C" fn node_api_module_get_api_version_v1() -> i32 {
+    i32::MAX
+}

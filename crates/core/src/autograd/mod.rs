@@ -57,6 +57,11 @@ pub fn grad_enabled() -> bool {
     GRAD_ENABLED.get()
 }
 
+/// Switches recording on this thread on or off for good; gives what was set before. Prefer [`GradMode`], which restores.
+pub fn set_grad_enabled(enabled: bool) -> bool {
+    GRAD_ENABLED.replace(enabled)
+}
+
 /// Switches recording on this thread on or off until the guard is dropped.
 #[must_use = "recording is restored when the guard is dropped"]
 pub struct GradMode(bool);

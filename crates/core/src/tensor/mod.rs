@@ -3,14 +3,33 @@
 //! A [`Tensor`] is an immutable value, cheap to clone and safe to send. The operations are methods, one file a
 //! subject; each file ends with the table through which bindings and fixtures reach them by name (see [`crate::ops`]).
 
+mod bits;
 mod create;
+mod cross_entropy;
 mod elementwise;
+mod gathering;
+mod gemm;
+mod host;
+mod joins;
+mod matmul;
+mod picks;
+mod promotion;
+mod shape;
+mod slices;
+mod transfer;
+mod triangle;
+
+pub use cross_entropy::{ClassLoss, Reduction};
+pub(crate) use promotion::promote;
 
 use crate::autograd::{Edge, Node};
 use crate::device::{DType, device_name};
 use crate::error::{Error, Result};
 use candle_core::Var;
 use std::sync::Arc;
+
+pub use candle_core::WithDType;
+pub use half;
 
 /// The raw candle tensor below a [`Tensor`].
 pub type CT = candle_core::Tensor;
@@ -241,4 +260,13 @@ pub(crate) fn broadcast_dims(op: &'static str, a: &[usize], b: &[usize]) -> Resu
 }
 
 /// The tables of all files, in a fixed order.
-pub(crate) const OP_TABLES: &[&[crate::ops::Op]] = &[elementwise::OPS];
+pub(crate) const OP_TABLES: &[&[crate::ops::Op]] = &[
+    elementwise::OPS,
+    matmul::OPS,
+    shape::OPS,
+    slices::OPS,
+    joins::OPS,
+    gathering::OPS,
+    triangle::OPS,
+    cross_entropy::OPS,
+];

@@ -1,0 +1,121 @@
+//! How many bytes the engine holds, and the limit on them.
+//!
+//! Bytes are counted where they are allocated: a binding installs [`CountingAllocator`] as its global allocator, and
+//! everything is covered without anybody's help (tensors, what the tape saves, caches, weights; views cost nothing).
+//! Each thread keeps its own sum and passes it on to the shared one in steps, so that small allocations stay cheap.
+//!
+//! The limit is a promise to the user, not to the allocator, which cannot fail without ending the process. Whoever is
+//! about to allocate much asks [`require`] first, and a binding asks again after every call.
+
+use crate::error::{Error, Result};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
+
+/// Bytes that a thread may gain or lose before the shared sum hears of it.
+const STEP: isize = 64 << 10;
+
+static LIVE: AtomicIsize = AtomicIsize::new(0);
+/// What nobody has set yet.
+const UNSET: usize = usize::MAX;
+static LIMIT: AtomicUsize = AtomicUsize::new(UNSET);
+
+thread_local! {
+    static HERE: Cell<isize> = const { Cell::new(0) };
+    static PENDING: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(bytes: isize) {
+    // The thread may be ending, with its locals gone: then only the shared sum is left.
+    let counted = PENDING.try_with(|pending| {
+        let sum = pending.get() + bytes;
+        if sum.abs() < STEP {
+            pending.set(sum);
+        } else {
+            pending.set(0);
+            LIVE.fetch_add(sum, Relaxed);
+        }
+        HERE.with(|here| here.set(here.get() + bytes));
+    });
+    if counted.is_err() {
+        LIVE.fetch_add(bytes, Relaxed);
+    }
+}
+
+/// The system's allocator, counting.
+pub struct CountingAllocator;
+
+// SAFETY: every method forwards to the system's allocator unchanged; counting neither allocates nor unwinds.
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises about `layout` are passed on.
+        let block = unsafe { System.alloc(layout) };
+        if !block.is_null() {
+            count(layout.size() as isize);
+        }
+        block
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
+        let block = unsafe { System.alloc_zeroed(layout) };
+        if !block.is_null() {
+            count(layout.size() as isize);
+        }
+        block
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(block, layout) };
+        count(-(layout.size() as isize));
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: as above.
+        let moved = unsafe { System.realloc(block, layout, new_size) };
+        if !moved.is_null() {
+            count(new_size as isize - layout.size() as isize);
+        }
+        moved
+    }
+}
+
+/// Bytes held by the whole process, to within 64 KiB a thread. Zero where no [`CountingAllocator`] is installed.
+pub fn live_bytes() -> usize {
+    let pending = PENDING.try_with(Cell::get).unwrap_or(0);
+    (LIVE.load(Relaxed) + pending).max(0) as usize
+}
+
+/// Bytes that this thread allocated less those it freed. Negative if it freed what others allocated.
+pub fn thread_bytes() -> isize {
+    HERE.try_with(Cell::get).unwrap_or(0)
+}
+
+/// Sets the limit on [`live_bytes`]; 0 means none.
+pub fn set_limit(bytes: usize) {
+    LIMIT.store(bytes.min(UNSET - 1), Relaxed);
+}
+
+/// [`set_limit`], unless it was called before.
+pub fn propose_limit(bytes: usize) {
+    // Losing the race means that somebody else's choice stands, which is what is wanted.
+    let _ = LIMIT.compare_exchange(UNSET, bytes.min(UNSET - 1), Relaxed, Relaxed);
+}
+
+/// The limit on [`live_bytes`]; 0 means none.
+pub fn limit() -> usize {
+    match LIMIT.load(Relaxed) {
+        UNSET => 0,
+        bytes => bytes,
+    }
+}
+
+/// Fails with `memory_limit` if `requested` more bytes would go over the limit.
+pub fn require(requested: usize) -> Result<()> {
+    let (live, limit) = (live_bytes(), limit());
+    if limit != 0 && live.saturating_add(requested) > limit {
+        return Err(Error::MemoryLimit { requested, live, limit });
+    }
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! What every exported function passes through. Errors leave as data: `hooklens:` and JSON, which TypeScript rebuilds.
+
+use crate::{callbacks, memory};
+use hooklens_core::{Error, Result};
+use napi::{Env, Status};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Runs `work` for JavaScript: a failure is thrown as data, a panic is a failure, and V8 hears of the memory taken.
+pub(crate) fn boundary<T>(env: &Env, work: impl FnOnce() -> Result<T>) -> napi::Result<T> {
+    let entered = callbacks::enter(env);
+    let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| Err(panicked(payload.as_ref())));
+    drop(entered);
+    memory::report(env);
+    result.and_then(|value| memory::keep_limit(env).map(|()| value)).map_err(thrown)
+}
+
+/// [`boundary`] for work that has no effect when it fails: if it ran into the memory limit and garbage collection
+/// makes room, it gets a second chance.
+pub(crate) fn boundary_pure<T>(env: &Env, work: impl Fn() -> Result<T>) -> napi::Result<T> {
+    boundary(env, || match work() {
+        Err(Error::MemoryLimit { requested, .. }) if memory::collect(env, requested) => work(),
+        result => result,
+    })
+}
+
+/// An error of core as JavaScript will see it.
+pub(crate) fn thrown(error: Error) -> napi::Error {
+    if let (Error::Callback { .. }, Some(escaped)) = (&error, callbacks::take_escaped()) {
+        return escaped;
+    }
+    let data = serde_json::json!({
+        "code": error.code(), "message": error.to_string(), "details": error.details(),
+    });
+    napi::Error::new(Status::GenericFailure, format!("hooklens:{data}"))
+}
+
+/// A wrong argument, as [`thrown`].
+pub(crate) fn invalid(op: &'static str, detail: String) -> napi::Error {
+    thrown(Error::InvalidArgument { op, detail })
+}
+
+fn panicked(payload: &(dyn std::any::Any + Send)) -> Error {
+    let detail = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without a message");
+    Error::Internal { detail: detail.to_owned() }
+}

@@ -1,0 +1,38 @@
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The folder of golden fixtures: `HOOKLENS_GOLDEN`, by default the repository's own. */
+export const GOLDEN = process.env["HOOKLENS_GOLDEN"]
+  ? resolve(process.env["HOOKLENS_GOLDEN"])
+  : fileURLToPath(new URL("../fixtures/golden", import.meta.url));
+
+/** One stored tensor, as bytes. */
+export interface Stored {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Reads a safetensors file. The tests have a reader of their own so that a mistake in the library's reader cannot hide
+ * behind itself.
+ */
+export function readSafetensors(...path: readonly string[]): ReadonlyMap<string, Stored> {
+  const file = readFileSync(join(GOLDEN, ...path));
+  const headerSize = Number(file.readBigUInt64LE(0));
+  const header: Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }> =
+    JSON.parse(file.toString("utf8", 8, 8 + headerSize));
+  const out = new Map<string, Stored>();
+  for (const [name, entry] of Object.entries(header)) {
+    if (name === "__metadata__") continue;
+    const [start, end] = entry.data_offsets;
+    // A copy, because typed arrays need aligned offsets.
+    out.set(name, {
+      dtype: entry.dtype,
+      shape: entry.shape,
+      bytes: Uint8Array.from(file.subarray(8 + headerSize + start, 8 + headerSize + end)),
+    });
+  }
+  return out;
+}

@@ -1,0 +1,80 @@
+/**
+ * What `hooklens explain` found out about one prompt, as plain data: the same object is printed by `--json`, drawn as
+ * text by the command line, and returned by {@link explain}.
+ */
+
+/** A token of the vocabulary with what the model thinks of it at some position. */
+export interface Candidate {
+  readonly id: number;
+  /** The token alone, decoded; a token that is part of a character decodes to U+FFFD. */
+  readonly text: string;
+  readonly logit: number;
+  /** Softmax of the logits, 0 to 1. */
+  readonly probability: number;
+}
+
+/** A token of the prompt. Position 0 is the start token where the model uses one. */
+export interface PromptToken {
+  readonly position: number;
+  readonly id: number;
+  readonly text: string;
+}
+
+/** What the model would say if it stopped here: this residual stream through the final norm and the unembedding. */
+export interface LensRow {
+  /** The hook point that was read, such as `blocks.0.hook_resid_pre`. */
+  readonly hook: string;
+  /** Blocks that have run: 0 is the embedding, `nLayers` the model's own output. */
+  readonly blocks: number;
+  /** The best tokens at the last position, best first. */
+  readonly top: readonly Candidate[];
+  /** The answer at the last position. Rank 0 is the best. */
+  readonly answer: { readonly probability: number; readonly logit: number; readonly rank: number };
+  /** The best token at each position. */
+  readonly best: readonly Candidate[];
+}
+
+export interface ExplainReport {
+  /** Version of this form. It changes when a field changes its meaning. */
+  readonly version: 1;
+  readonly model: {
+    readonly name: string;
+    readonly nLayers: number;
+    readonly nHeads: number;
+    readonly dModel: number;
+    readonly nCtx: number;
+    readonly dVocab: number;
+  };
+  readonly prompt: string;
+  readonly tokens: readonly PromptToken[];
+  /** The most probable next tokens, best first. */
+  readonly next: readonly Candidate[];
+  /** The next token that everything below is about. Rank 0 is the most probable. */
+  readonly answer: Candidate & { readonly rank: number; readonly chosenBy: "model" | "user" };
+  /** From the embedding up, one row more than the model has blocks. */
+  readonly logitLens: readonly LensRow[];
+  readonly headAblation: {
+    /** The answer's logit with every head in place. */
+    readonly baseline: number;
+    /**
+     * `[layer, head]`: the answer's logit with this head's output (`hook_z`) set to zero at every position, minus the
+     * baseline. Negative: the head speaks for the answer.
+     */
+    readonly effects: readonly (readonly number[])[];
+  };
+  /** The head with the largest effect, or the one that was asked for. */
+  readonly attention: {
+    readonly layer: number;
+    readonly head: number;
+    readonly effect: number;
+    readonly chosenBy: "effect" | "user";
+    /** `[query, key]`: how much of its attention each position pays to each. Rows sum to 1. */
+    readonly pattern: readonly (readonly number[])[];
+  };
+  readonly attribution: {
+    /** Where activation and gradient were read. */
+    readonly hook: string;
+    /** By position: the sum over `d_model` of activation × gradient of the answer's logit. */
+    readonly values: readonly number[];
+  };
+}

@@ -1,0 +1,187 @@
+/** Operations of two operands, element by element, with broadcasting as in NumPy. */
+
+import type { DType } from "../engine/engine.ts";
+import { isTensor, TensorBase } from "./base.ts";
+import { run } from "./operation.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** The right-hand side of an operation: a tensor that broadcasts, or a number. */
+export type Operand = Tensor | number | bigint;
+
+/** Runs a binary operation with a number allowed on either side. Internal. */
+export function runBinary<D extends DType = DType>(
+  op: string,
+  left: Operand,
+  right: Operand,
+  args: Readonly<Record<string, string | undefined>> = {},
+): Tensor<readonly string[], D> {
+  if (!isTensor(left)) {
+    return isTensor(right)
+      ? run(op, [right], { ...args, this: left }, right.axes)
+      : run(op, [run("full", [], { size: [], fill_value: left })], { ...args, other: right });
+  }
+  if (!isTensor(right)) {
+    // Anything else that is no number is refused by the engine with what it expected.
+    if (typeof right === "number" || typeof right === "bigint") {
+      return run(op, [left], { ...args, other: right }, left.axes);
+    }
+    return run(op, [left, right], args);
+  }
+  const gap = left.rank - right.rank;
+  return run(
+    op,
+    [left, right],
+    args,
+    gap > 0 || (gap === 0 && left.axes.length > 0) ? left.axes : right.axes,
+  );
+}
+
+/**
+ * Arithmetic and comparison.
+ *
+ * Shapes broadcast: `[batch, 1, d]` with `[pos, d]` gives `[batch, pos, d]`; shapes that do not fit throw
+ * `shape_mismatch`. A whole number keeps an integer tensor integer; any other number makes it float. The result keeps
+ * the axis names of the operand with more axes (of this tensor, if they have equally many).
+ */
+export abstract class ArithmeticOps<
+  Axes extends readonly string[] = readonly string[],
+  out D extends DType = DType,
+> extends TensorBase<Axes, D> {
+  #self(): Tensor {
+    return this as unknown as Tensor;
+  }
+
+  /** `this + other`. */
+  add(other: number | bigint | Tensor<Axes>): Tensor<Axes>;
+  add(other: Operand): Tensor;
+  add(other: Operand): Tensor {
+    return runBinary("add", this.#self(), other);
+  }
+
+  /** `this - other`. For a number on the left use the function `sub(1, x)`. */
+  sub(other: number | bigint | Tensor<Axes>): Tensor<Axes>;
+  sub(other: Operand): Tensor;
+  sub(other: Operand): Tensor {
+    return runBinary("sub", this.#self(), other);
+  }
+
+  /** `this * other`. */
+  mul(other: number | bigint | Tensor<Axes>): Tensor<Axes>;
+  mul(other: Operand): Tensor;
+  mul(other: Operand): Tensor {
+    return runBinary("mul", this.#self(), other);
+  }
+
+  /**
+   * `this / other`, float even for integers unless rounded: `"floor"` rounds down, `"trunc"` towards zero.
+   * Integers divided by zero with rounding throw `division_by_zero`.
+   */
+  div(other: number | bigint | Tensor<Axes>, roundingMode?: "floor" | "trunc"): Tensor<Axes>;
+  div(other: Operand, roundingMode?: "floor" | "trunc"): Tensor;
+  div(other: Operand, roundingMode?: "floor" | "trunc"): Tensor {
+    return runBinary("div", this.#self(), other, { rounding_mode: roundingMode });
+  }
+
+  /** `this` to the power `other`. Integers to a negative power throw `invalid_argument`. */
+  pow(other: number | bigint | Tensor<Axes>): Tensor<Axes>;
+  pow(other: Operand): Tensor;
+  pow(other: Operand): Tensor {
+    return runBinary("pow", this.#self(), other);
+  }
+
+  /** The remainder of a division rounded towards zero: it has the sign of `this`. */
+  fmod(other: number | bigint | Tensor<Axes>): Tensor<Axes>;
+  fmod(other: Operand): Tensor;
+  fmod(other: Operand): Tensor {
+    return runBinary("fmod", this.#self(), other);
+  }
+
+  /** The remainder of a division rounded down: it has the sign of `other`. */
+  remainder(other: number | bigint | Tensor<Axes>): Tensor<Axes>;
+  remainder(other: Operand): Tensor;
+  remainder(other: Operand): Tensor {
+    return runBinary("remainder", this.#self(), other);
+  }
+
+  /** The larger of two elements; NaN if either is. A tie splits the gradient. */
+  maximum(other: Tensor<Axes>): Tensor<Axes>;
+  maximum(other: Tensor): Tensor;
+  maximum(other: Tensor): Tensor {
+    return runBinary("maximum", this.#self(), other);
+  }
+
+  /** The smaller of two elements; NaN if either is. A tie splits the gradient. */
+  minimum(other: Tensor<Axes>): Tensor<Axes>;
+  minimum(other: Tensor): Tensor;
+  minimum(other: Tensor): Tensor {
+    return runBinary("minimum", this.#self(), other);
+  }
+
+  /** The angle of the point (`other`, `this`) in radians, between -π and π. */
+  atan2(other: Tensor<Axes>): Tensor<Axes>;
+  atan2(other: Tensor): Tensor;
+  atan2(other: Tensor): Tensor {
+    return runBinary("atan2", this.#self(), other);
+  }
+
+  /** Where `this` equals `other`. */
+  eq(other: number | bigint | Tensor<Axes>): Tensor<Axes, "bool">;
+  eq(other: Operand): Tensor<readonly string[], "bool">;
+  eq(other: Operand): Tensor<readonly string[], "bool"> {
+    return runBinary("eq", this.#self(), other);
+  }
+
+  /** Where `this` differs from `other`. */
+  ne(other: number | bigint | Tensor<Axes>): Tensor<Axes, "bool">;
+  ne(other: Operand): Tensor<readonly string[], "bool">;
+  ne(other: Operand): Tensor<readonly string[], "bool"> {
+    return runBinary("ne", this.#self(), other);
+  }
+
+  /** Where `this` is less than `other`. */
+  lt(other: number | bigint | Tensor<Axes>): Tensor<Axes, "bool">;
+  lt(other: Operand): Tensor<readonly string[], "bool">;
+  lt(other: Operand): Tensor<readonly string[], "bool"> {
+    return runBinary("lt", this.#self(), other);
+  }
+
+  /** Where `this` is less than or equal to `other`. */
+  le(other: number | bigint | Tensor<Axes>): Tensor<Axes, "bool">;
+  le(other: Operand): Tensor<readonly string[], "bool">;
+  le(other: Operand): Tensor<readonly string[], "bool"> {
+    return runBinary("le", this.#self(), other);
+  }
+
+  /** Where `this` is greater than `other`. */
+  gt(other: number | bigint | Tensor<Axes>): Tensor<Axes, "bool">;
+  gt(other: Operand): Tensor<readonly string[], "bool">;
+  gt(other: Operand): Tensor<readonly string[], "bool"> {
+    return runBinary("gt", this.#self(), other);
+  }
+
+  /** Where `this` is greater than or equal to `other`. */
+  ge(other: number | bigint | Tensor<Axes>): Tensor<Axes, "bool">;
+  ge(other: Operand): Tensor<readonly string[], "bool">;
+  ge(other: Operand): Tensor<readonly string[], "bool"> {
+    return runBinary("ge", this.#self(), other);
+  }
+
+  /** Where both are true (not zero). */
+  logicalAnd(other: Tensor<Axes>): Tensor<Axes, "bool">;
+  logicalAnd(other: Tensor): Tensor<readonly string[], "bool">;
+  logicalAnd(other: Tensor): Tensor<readonly string[], "bool"> {
+    return runBinary("logical_and", this.#self(), other);
+  }
+
+  /** Where at least one is true (not zero). */
+  logicalOr(other: Tensor<Axes>): Tensor<Axes, "bool">;
+  logicalOr(other: Tensor): Tensor<readonly string[], "bool">;
+  logicalOr(other: Tensor): Tensor<readonly string[], "bool"> {
+    return runBinary("logical_or", this.#self(), other);
+  }
+
+  /** Where this is false (zero). */
+  logicalNot(): Tensor<Axes, "bool"> {
+    return run("logical_not", [this], {}, this.axes);
+  }
+}

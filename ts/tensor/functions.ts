@@ -1,0 +1,109 @@
+/** Operations on several tensors that belong to none of them in particular. */
+
+import type { DType } from "../engine/engine.ts";
+import { HooklensError } from "../engine/errors.ts";
+import { type Operand, runBinary } from "./arithmetic.ts";
+import { type Dim, dimNumber } from "./axes.ts";
+import { tidy } from "./memory.ts";
+import type { AttentionOptions } from "./neural.ts";
+import { run } from "./operation.ts";
+import type { PatternSizes } from "./shapes.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** Joins tensors along an axis; other sizes must agree (`shape_mismatch`). */
+export function cat<Axes extends readonly string[], D extends DType>(
+  tensors: readonly Tensor<Axes, D>[],
+  dim: Dim<Axes> = 0,
+): Tensor<Axes, D> {
+  const axes = tensors[0]?.axes ?? [];
+  return run("cat", tensors, { dim: dimNumber(axes, dim) }, axes);
+}
+
+/** Joins tensors of equal shape along a new axis before axis `dim`; -1 puts it last. */
+export function stack<D extends DType>(
+  tensors: readonly Tensor<readonly string[], D>[],
+  dim = 0,
+): Tensor<readonly string[], D> {
+  return run("stack", tensors, { dim });
+}
+
+/**
+ * Sums of products by an equation, as in NumPy: repeated letters that the output leaves out are summed over, `...`
+ * stands for leading axes. Without `->` the output has the letters that occur once, in alphabetical order.
+ *
+ * @example
+ * ```ts
+ * einsum("bqhd,bkhd->bhqk", q, k); // attention scores
+ * ```
+ */
+export function einsum(equation: string, ...tensors: readonly Tensor[]): Tensor {
+  return run("einsum", tensors, { equation });
+}
+
+/** `x` where the bool tensor `condition` is true, `y` elsewhere; all broadcast. */
+export function where(condition: Tensor, x: Tensor, y: Tensor | number): Tensor {
+  return x.where(condition, y);
+}
+
+/** Rearranges axes by an einops pattern; see {@link Tensor.rearrange}. Several tensors are stacked along a first axis. */
+export function rearrange(x: Tensor | readonly Tensor[], pattern: string, sizes: PatternSizes = {}): Tensor {
+  return stacked(x).rearrange(pattern, sizes);
+}
+
+/** Reduces axes by an einops pattern; see {@link Tensor.reduce}. */
+export function reduce(
+  x: Tensor | readonly Tensor[],
+  pattern: string,
+  how: "sum" | "mean" | "max" | "min" | "prod",
+  sizes: PatternSizes = {},
+): Tensor {
+  return stacked(x).reduce(pattern, how, sizes);
+}
+
+/** Repeats along axes by an einops pattern; see {@link Tensor.repeatPattern}. */
+export function repeat(x: Tensor | readonly Tensor[], pattern: string, sizes: PatternSizes): Tensor {
+  return stacked(x).repeatPattern(pattern, sizes);
+}
+
+function stacked(x: Tensor | readonly Tensor[]): Tensor {
+  return Array.isArray(x) ? stack(x) : (x as Tensor);
+}
+
+/** Attention; see {@link Tensor.scaledDotProductAttention}. */
+export function scaledDotProductAttention(
+  query: Tensor,
+  key: Tensor,
+  value: Tensor,
+  options: AttentionOptions = {},
+): Tensor {
+  return query.scaledDotProductAttention(key, value, options);
+}
+
+/** `left - right`, where either may be a number. */
+export function sub(left: Operand, right: Operand): Tensor {
+  return runBinary("sub", left, right);
+}
+
+/** `left / right`, where either may be a number; see {@link Tensor.div}. */
+export function div(left: Operand, right: Operand, roundingMode?: "floor" | "trunc"): Tensor {
+  return runBinary("div", left, right, { rounding_mode: roundingMode });
+}
+
+/** `left` to the power `right`, where either may be a number. */
+export function pow(left: Operand, right: Operand): Tensor {
+  return runBinary("pow", left, right);
+}
+
+/** Whether all elements of two tensors of one shape differ by at most `atol + rtol * |b|`; NaN equals nothing. */
+export function allclose(a: Tensor, b: Tensor, { rtol = 1e-5, atol = 1e-8 } = {}): boolean {
+  if (a.shape.join() !== b.shape.join()) {
+    throw new HooklensError(
+      "shape_mismatch",
+      `allclose: shapes [${a.shape.join(", ")}] and [${b.shape.join(", ")}]`,
+    );
+  }
+  return tidy(() => {
+    const near = a.sub(b).abs().le(b.abs().mul(rtol).add(atol));
+    return near.logicalOr(a.eq(b)).all().item();
+  });
+}

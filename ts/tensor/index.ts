@@ -1,0 +1,55 @@
+/** The public names of the tensor library. */
+
+export type { Operand } from "./arithmetic.ts";
+export type { AfterReduction, Dim, Over, OverOptions, Without } from "./axes.ts";
+export { isTensor } from "./base.ts";
+export {
+  type ArrayDTypes,
+  arange,
+  type CreateOptions,
+  eye,
+  fromFloat32Array,
+  full,
+  linspace,
+  type NumericArray,
+  ones,
+  onesLike,
+  type TensorOptions,
+  tensor,
+  zeros,
+  zerosLike,
+} from "./create.ts";
+export {
+  allclose,
+  cat,
+  div,
+  einsum,
+  pow,
+  rearrange,
+  reduce,
+  repeat,
+  scaledDotProductAttention,
+  stack,
+  sub,
+  where,
+} from "./functions.ts";
+export { enableGrad, type GradOptions, grad, isGradEnabled, noGrad, parameter } from "./gradients.ts";
+export { type AxisIndex, type IndexItem, type NamedIndex, type Range, slice } from "./indexing.ts";
+export type { Eigh, Qr, Svd } from "./matrices.ts";
+export { keep, type MemoryUse, memory, setMemoryLimit, tidy } from "./memory.ts";
+export type { Nested, NestedArray, NestedOfRank } from "./nested.ts";
+export type {
+  AttentionOptions,
+  ClassLossOptions,
+  CrossEntropyOptions,
+  KlDivOptions,
+  LayerNormOptions,
+  LossReduction,
+  RmsNormOptions,
+  RopeOptions,
+} from "./neural.ts";
+export type { ValuesAndIndices } from "./reductions.ts";
+export type { Unique } from "./selection.ts";
+export type { PatternSizes } from "./shapes.ts";
+export { type BackwardOptions, Tensor } from "./tensor.ts";
+export { TensorView } from "./view.ts";

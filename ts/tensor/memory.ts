@@ -1,0 +1,101 @@
+/**
+ * Who frees tensors, and when.
+ *
+ * Every tensor holds memory outside JavaScript's heap. Node collects forgotten tensors only between turns of its event
+ * loop, so a long loop that never awaits must free its own: with `using`, with `dispose()`, or with {@link tidy} around
+ * its body. {@link setMemoryLimit} turns running out of memory into an error that says so.
+ */
+
+import { engine } from "../engine/current.ts";
+import { HooklensError } from "../engine/errors.ts";
+import { isTensor } from "./base.ts";
+import { closeScope, openScope, untrack } from "./scopes.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** What {@link memory} counts. */
+export interface MemoryUse {
+  /** Tensors that are neither disposed nor collected. */
+  readonly tensors: number;
+  /** Bytes of their elements. */
+  readonly bytes: number;
+}
+
+/**
+ * Runs `body` and disposes every tensor made inside it, also when it throws, except those that it returns (also
+ * within arrays, maps, sets and objects) and those passed to {@link keep}. May be nested.
+ *
+ * `body` must not be async (`invalid_argument`): what other code makes while it waits would be disposed too. Use
+ * `using` there, or `tidy` between awaits.
+ *
+ * @example
+ * ```ts
+ * const loss = tidy(() => {
+ *   const hidden = x.matmul(w).relu(); // freed
+ *   return hidden.square().mean();     // kept
+ * });
+ * ```
+ */
+export function tidy<T>(body: () => T): T {
+  const scope = openScope();
+  let survivors: ReadonlySet<unknown> = new Set();
+  try {
+    const result = body();
+    if (isThenable(result)) {
+      // The body's later failure (its tensors are gone) is a consequence of this error, not a second one.
+      result.then(undefined, () => undefined);
+      throw new HooklensError(
+        "invalid_argument",
+        "tidy takes a function that is not async: await outside it, or free tensors with `using`",
+      );
+    }
+    survivors = reachableTensors(result);
+    return result;
+  } finally {
+    closeScope(scope, survivors);
+  }
+}
+
+/** Lets a tensor outlive every running {@link tidy}; gives it back. */
+export function keep<T extends Tensor>(tensor: T): T {
+  untrack(tensor);
+  return tensor;
+}
+
+/** How much the live tensors of this process hold. */
+export function memory(): MemoryUse {
+  return { tensors: engine().liveTensors(), bytes: engine().liveBytes() };
+}
+
+/** Makes creating a tensor throw `memory_limit` where all together would hold more than `bytes`; 0 lifts the limit. */
+export function setMemoryLimit(bytes: number): void {
+  if (!Number.isFinite(bytes) || bytes < 0) {
+    throw new HooklensError(
+      "invalid_argument",
+      `setMemoryLimit: expected a number of bytes, 0 or more, got ${bytes}`,
+    );
+  }
+  engine().setMemoryLimit(Math.floor(bytes));
+}
+
+/** Whether `value` is a promise or acts like one. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+}
+
+/** All tensors within a value. Iterative, so that long linked structures are no danger. */
+function reachableTensors(root: unknown): Set<unknown> {
+  const found = new Set<unknown>();
+  const seen = new Set<object>();
+  const pending: unknown[] = [root];
+  while (pending.length > 0) {
+    const value = pending.pop();
+    if (typeof value !== "object" || value === null || seen.has(value)) continue;
+    seen.add(value);
+    if (isTensor(value)) found.add(value);
+    else if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) continue;
+    else if (value instanceof Map) for (const entry of value) pending.push(entry[0], entry[1]);
+    else if (value instanceof Set) pending.push(...value);
+    else for (const key of Object.keys(value)) pending.push(Reflect.get(value, key));
+  }
+  return found;
+}

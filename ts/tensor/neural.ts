@@ -1,0 +1,169 @@
+/** The functions that networks are made of: softmax, norms, losses, rotary positions. */
+
+import type { DType } from "../engine/engine.ts";
+import { type Dim, dimNumber } from "./axes.ts";
+import { MatrixOps } from "./matrices.ts";
+import { run } from "./operation.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** How a loss combines its elements. */
+export type LossReduction = "mean" | "sum" | "none";
+
+/** Options of {@link NeuralOps.crossEntropy} and {@link NeuralOps.nllLoss}. */
+export interface ClassLossOptions {
+  /** @default "mean" */
+  readonly reduction?: LossReduction;
+  /**
+   * Targets with this value count for nothing.
+   * @default -100
+   */
+  readonly ignoreIndex?: number;
+}
+
+/** Options of {@link NeuralOps.crossEntropy}. */
+export interface CrossEntropyOptions extends ClassLossOptions {
+  /**
+   * Share of the target that is spread evenly over all classes.
+   * @default 0
+   */
+  readonly labelSmoothing?: number;
+}
+
+/** Options of {@link NeuralOps.layerNorm}. */
+export interface LayerNormOptions {
+  /** Shape `normalizedShape`; 1 if left out. */
+  readonly weight?: Tensor | null;
+  /** Shape `normalizedShape`; 0 if left out. */
+  readonly bias?: Tensor | null;
+  /** Added to the variance. @default 1e-5 */
+  readonly eps?: number;
+}
+
+/** Options of {@link NeuralOps.rmsNorm}. */
+export interface RmsNormOptions {
+  /** Shape `normalizedShape`; 1 if left out. */
+  readonly weight?: Tensor | null;
+  /** Added to the mean square. @default 1e-6 */
+  readonly eps?: number;
+}
+
+/** Options of {@link NeuralOps.klDiv}. */
+export interface KlDivOptions {
+  /** `"batchmean"` divides the sum by the size of the first axis. @default "mean" */
+  readonly reduction?: LossReduction | "batchmean";
+  /** Whether the target is given as logarithms too. @default false */
+  readonly logTarget?: boolean;
+}
+
+/** Options of {@link NeuralOps.ropeRotateHalf} and {@link NeuralOps.ropeInterleaved}. */
+export interface RopeOptions {
+  /** The slowest pair turns by `1 / base` a position, nearly. @default 10000 */
+  readonly base?: number;
+  /** How many of the last axis' elements turn; all if left out. */
+  readonly rotaryDim?: number;
+}
+
+/** Options of {@link NeuralOps.scaledDotProductAttention}. */
+export interface AttentionOptions {
+  /** `[..., query, key]`: bool (true may attend) or float (added to the scores). */
+  readonly mask?: Tensor | null;
+  /** Key j serves query i only when j <= i. @default false */
+  readonly isCausal?: boolean;
+  /** Factor on the scores. @default 1 / sqrt(d) */
+  readonly scale?: number;
+  /** Let `Hq` query heads share `Hk` key and value heads, in groups. @default false */
+  readonly enableGqa?: boolean;
+}
+
+/** Building blocks of networks; see each for its shapes. Integers throw `wrong_dtype`. */
+export abstract class NeuralOps<
+  Axes extends readonly string[] = readonly string[],
+  out D extends DType = DType,
+> extends MatrixOps<Axes, D> {
+  /** `exp(x)` divided by its sum along an axis. */
+  softmax(dim: Dim<Axes>): Tensor<Axes> {
+    return run("softmax", [this], { dim: dimNumber(this.axes, dim) }, this.axes);
+  }
+
+  /** The logarithm of {@link softmax}, without loss of digits. */
+  logSoftmax(dim: Dim<Axes>): Tensor<Axes> {
+    return run("log_softmax", [this], { dim: dimNumber(this.axes, dim) }, this.axes);
+  }
+
+  /** `x * softmax(x)` along an axis (Elhage et al., "Softmax Linear Units", 2022). */
+  solu(dim: Dim<Axes> = -1): Tensor<Axes> {
+    return run("solu", [this], { dim: dimNumber(this.axes, dim) }, this.axes);
+  }
+
+  /** `(x - mean) / sqrt(variance + eps) * weight + bias` over the last axes, whose sizes are `normalizedShape`. */
+  layerNorm(normalizedShape: readonly number[], options: LayerNormOptions = {}): Tensor<Axes> {
+    const { weight, bias, eps = 1e-5 } = options;
+    const inputs: Tensor[] = [this as unknown as Tensor];
+    if (weight) inputs.push(weight);
+    // Without a weight the engine would take a lone bias for one.
+    else if (bias) inputs.push(run("ones", [], { size: normalizedShape, dtype: bias.dtype }).to(bias.device));
+    if (bias) inputs.push(bias);
+    return run("layer_norm", inputs, { normalized_shape: normalizedShape, eps }, this.axes);
+  }
+
+  /** `x / sqrt(mean(x^2) + eps) * weight` over the last axes, whose sizes are `normalizedShape`. */
+  rmsNorm(normalizedShape: readonly number[], options: RmsNormOptions = {}): Tensor<Axes> {
+    const { weight, eps = 1e-6 } = options;
+    const inputs = weight ? [this, weight] : [this];
+    return run("rms_norm", inputs, { normalized_shape: normalizedShape, eps }, this.axes);
+  }
+
+  /** The rows of this table `[n, d]` that `ids` `[...]` name: `[..., d]`. */
+  embedding(ids: Tensor): Tensor {
+    return run("embedding", [this, ids]);
+  }
+
+  /** Minus the log-probability of the target: logits `[n, classes]` (or `[n, classes, ...]`) and ids `[n]`. */
+  crossEntropy(target: Tensor, options: CrossEntropyOptions = {}): Tensor {
+    const { reduction, ignoreIndex, labelSmoothing } = options;
+    const args = { reduction, ignore_index: ignoreIndex, label_smoothing: labelSmoothing };
+    return run("cross_entropy", [this, target], args);
+  }
+
+  /** Like {@link crossEntropy} for log-probabilities. */
+  nllLoss(target: Tensor, options: ClassLossOptions = {}): Tensor {
+    const { reduction, ignoreIndex } = options;
+    return run("nll_loss", [this, target], { reduction, ignore_index: ignoreIndex });
+  }
+
+  /** The divergence of this (log-probabilities) from `target` (probabilities): `target (log target - this)`. */
+  klDiv(target: Tensor, options: KlDivOptions = {}): Tensor {
+    return run("kl_div", [this, target], { reduction: options.reduction, log_target: options.logTarget });
+  }
+
+  /** The squared difference. */
+  mseLoss(target: Tensor, reduction: LossReduction = "mean"): Tensor {
+    return run("mse_loss", [this, target], { reduction });
+  }
+
+  /**
+   * Rotary positions (Su et al., arXiv 2104.09864) as in Llama: `[..., seq, d]` and positions `[seq]`; element i turns
+   * together with element i + n/2.
+   */
+  ropeRotateHalf(positions: Tensor, options: RopeOptions = {}): Tensor<Axes> {
+    const args = { base: options.base, rotary_dim: options.rotaryDim };
+    return run("rope_rotate_half", [this, positions], args, this.axes);
+  }
+
+  /** {@link ropeRotateHalf} with neighbours (2i, 2i + 1) turning together, as in GPT-J. */
+  ropeInterleaved(positions: Tensor, options: RopeOptions = {}): Tensor<Axes> {
+    const args = { base: options.base, rotary_dim: options.rotaryDim };
+    return run("rope_interleaved", [this, positions], args, this.axes);
+  }
+
+  /**
+   * Attention of these queries `[..., heads, query, d]` over `key` `[..., heads, key, d]` and `value`
+   * `[..., heads, key, d_v]`: `softmax(q k' scale + mask) v`, `[..., heads, query, d_v]`.
+   */
+  scaledDotProductAttention(key: Tensor, value: Tensor, options: AttentionOptions = {}): Tensor {
+    const { mask, isCausal, scale, enableGqa } = options;
+    const self = this as unknown as Tensor;
+    const args = { is_causal: isCausal, scale, enable_gqa: enableGqa };
+    return run("scaled_dot_product_attention", mask ? [self, key, value, mask] : [self, key, value], args);
+  }
+}
