@@ -1,9 +1,8 @@
 /** hooklens: see and change every activation and every gradient inside a transformer. */
 
+export { ActivationMap, type CacheKey } from "./cache/activation-map.ts";
 export type { DeviceName, DType } from "./engine/engine.ts";
 export * from "./engine/errors.ts";
-export * from "./tensor/index.ts";
-export { ActivationMap, type CacheKey } from "./cache/activation-map.ts";
 export type { CachingOptions, IntoCacheOptions, PosSlice, RunWithCacheOptions } from "./hooks/caching.ts";
 export type { WithOptions } from "./hooks/call-arguments.ts";
 export { LensHandle } from "./hooks/handle.ts";
@@ -38,9 +37,24 @@ export {
 } from "./hooks/hooked-root.ts";
 export { HookedRootModule } from "./hooks/hooked-root-module.ts";
 export { type InterventionTable, loadInterventions, saveInterventions } from "./hooks/intervention-file.ts";
-export * from "./hooks/interventions.ts";
+export {
+  add,
+  clamp,
+  type EditPositions,
+  type EditSelection,
+  Intervention,
+  type InterventionSpec,
+  knockOutEdges,
+  meanAblate,
+  patchFrom,
+  projectOut,
+  scale,
+  set,
+  zero,
+} from "./hooks/interventions.ts";
 export { type Logger, setLogger } from "./hooks/logger.ts";
 export { type LoadStateOptions, Module } from "./hooks/module.ts";
 export type { Axes, AxesAt, AxesOfKey, Glob, GradName, NameOf, Points, PointsOf } from "./hooks/names.ts";
 export { HookScope } from "./hooks/scope.ts";
 export type { NamesFilter } from "./hooks/selection.ts";
+export * from "./tensor/index.ts";
