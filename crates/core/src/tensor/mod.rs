@@ -3,24 +3,34 @@
 //! A [`Tensor`] is an immutable value, cheap to clone and safe to send. The operations are methods, one file a
 //! subject; each file ends with the table through which bindings and fixtures reach them by name (see [`crate::ops`]).
 
+mod attention;
 mod bits;
 mod create;
 mod cross_entropy;
+mod einsum;
+mod einsum_equation;
 mod elementwise;
 mod gathering;
 mod gemm;
 mod host;
+mod indexing;
 mod joins;
+mod losses;
 mod matmul;
 mod picks;
 mod promotion;
+mod rope;
 mod shape;
 mod slices;
+mod sorting;
 mod transfer;
 mod triangle;
 
+pub use attention::AttentionOptions;
 pub use cross_entropy::{ClassLoss, Reduction};
+pub use indexing::IndexItem;
 pub(crate) use promotion::promote;
+pub use rope::RopePairs;
 
 use crate::autograd::{Edge, Node};
 use crate::device::{DType, device_name};
@@ -269,4 +279,10 @@ pub(crate) const OP_TABLES: &[&[crate::ops::Op]] = &[
     gathering::OPS,
     triangle::OPS,
     cross_entropy::OPS,
+    losses::OPS,
+    einsum::OPS,
+    indexing::OPS,
+    sorting::OPS,
+    rope::OPS,
+    attention::OPS,
 ];
