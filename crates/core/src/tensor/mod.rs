@@ -5,34 +5,44 @@
 
 mod activation;
 mod arithmetic;
+mod attention;
 mod bits;
 mod compare;
 mod create;
 mod cross_entropy;
+mod einsum;
+mod einsum_equation;
 mod elements;
 mod elementwise;
 mod extremum;
 mod gathering;
 mod gemm;
 mod host;
+mod indexing;
 mod joins;
 mod kernels;
+mod losses;
 mod matmul;
 mod normalise;
 mod picks;
 mod promotion;
 mod reduce;
+mod rope;
 mod rows;
 mod select;
 mod shape;
 mod slices;
+mod sorting;
 mod transfer;
 mod triangle;
 
 pub use activation::Gelu;
 pub use arithmetic::Rounding;
+pub use attention::AttentionOptions;
 pub use cross_entropy::{ClassLoss, Reduction};
+pub use indexing::IndexItem;
 pub(crate) use promotion::promote;
+pub use rope::RopePairs;
 pub(crate) use rows::unbroadcast;
 
 use crate::autograd::{Edge, Node};
@@ -279,4 +289,10 @@ pub(crate) const OP_TABLES: &[&[crate::ops::Op]] = &[
     gathering::OPS,
     triangle::OPS,
     cross_entropy::OPS,
+    losses::OPS,
+    einsum::OPS,
+    indexing::OPS,
+    sorting::OPS,
+    rope::OPS,
+    attention::OPS,
 ];
