@@ -2,9 +2,9 @@
 
 use crate::args::{Dims, Flag, PlainArgs, Text, Whole};
 use crate::bits::Bits;
-use crate::boundary::boundary_pure;
-use crate::tensor::{EngineTensor, TensorArg, Tensors};
-use hooklens_core::{DType, Error, Tensor, autograd, memory, ops};
+use crate::boundary::{boundary, boundary_pure};
+use crate::tensor::{EngineTensor, MaybeTensor, TensorArg, Tensors};
+use hooklens_core::{BackwardOptions, DType, Error, Tensor, autograd, memory, ops};
 use napi::Env;
 use napi_derive::napi;
 
@@ -46,6 +46,24 @@ pub fn parameter(env: Env, value: TensorArg) -> napi::Result<EngineTensor> {
     boundary_pure(&env, || {
         memory::require(value.0.byte_size())?;
         Tensor::parameter(value.0.data()).map(EngineTensor::from)
+    })
+}
+
+#[napi]
+pub fn gradients(
+    env: Env,
+    output: TensorArg,
+    seed: MaybeTensor,
+    inputs: Tensors,
+    retain_graph: Flag,
+) -> napi::Result<Vec<Option<EngineTensor>>> {
+    boundary(&env, || {
+        let of: Vec<&Tensor> = inputs.0.iter().collect();
+        let options = BackwardOptions { retain_graph: retain_graph.0 };
+        autograd::gradients(&output.0, seed.0.as_ref(), &of, options)?
+            .into_iter()
+            .map(|grad| grad.map(|g| Tensor::constant(g).map(EngineTensor::from)).transpose())
+            .collect()
     })
 }
 

@@ -10,16 +10,36 @@ use napi::bindgen_prelude::{FromNapiRef, FromNapiValue, ObjectFinalize};
 use napi::sys;
 use napi_derive::napi;
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// See `EngineTensor` in `ts/engine/engine.ts`.
 #[napi(custom_finalize)]
 pub struct EngineTensor {
-    inner: RefCell<Option<Tensor>>,
+    inner: RefCell<Option<Counted>>,
+}
+
+/// Handles that own a tensor.
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// A tensor that counts in [`live_tensors`].
+struct Counted(Tensor);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        LIVE.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Handles that are neither disposed nor collected.
+#[napi]
+pub fn live_tensors() -> f64 {
+    LIVE.load(Relaxed) as f64
 }
 
 impl From<Tensor> for EngineTensor {
     fn from(tensor: Tensor) -> Self {
-        Self { inner: RefCell::new(Some(tensor)) }
+        LIVE.fetch_add(1, Relaxed);
+        Self { inner: RefCell::new(Some(Counted(tensor))) }
     }
 }
 
@@ -34,7 +54,11 @@ impl ObjectFinalize for EngineTensor {
 impl EngineTensor {
     /// The tensor, unless it was disposed.
     pub(crate) fn get(&self) -> Result<Tensor> {
-        self.inner.borrow().clone().ok_or_else(|| Error::Disposed { what: "tensor".into() })
+        self.inner
+            .borrow()
+            .as_ref()
+            .map(|counted| counted.0.clone())
+            .ok_or_else(|| Error::Disposed { what: "tensor".into() })
     }
 
     fn with<T>(&self, look: impl FnOnce(&Tensor) -> T) -> napi::Result<T> {
@@ -167,6 +191,11 @@ impl EngineTensor {
     #[napi]
     pub fn to(&self, env: Env, device: Text) -> napi::Result<Self> {
         boundary(&env, || self.get()?.to_device(&device_from_name(&device.0)?).map(Self::from))
+    }
+
+    #[napi]
+    pub fn display(&self, env: Env) -> napi::Result<String> {
+        boundary(&env, || self.get()?.display())
     }
 
     #[napi]

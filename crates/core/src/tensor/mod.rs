@@ -5,6 +5,7 @@
 
 mod bits;
 mod create;
+mod display;
 mod elementwise;
 mod transfer;
 
