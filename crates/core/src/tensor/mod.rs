@@ -5,9 +5,23 @@
 
 mod bits;
 mod create;
+mod cross_entropy;
 mod display;
 mod elementwise;
+mod gathering;
+mod gemm;
+mod host;
+mod joins;
+mod matmul;
+mod picks;
+mod promotion;
+mod shape;
+mod slices;
 mod transfer;
+mod triangle;
+
+pub use cross_entropy::{ClassLoss, Reduction};
+pub(crate) use promotion::promote;
 
 use crate::autograd::{Edge, Node};
 use crate::device::{DType, device_name};
@@ -247,4 +261,13 @@ pub(crate) fn broadcast_dims(op: &'static str, a: &[usize], b: &[usize]) -> Resu
 }
 
 /// The tables of all files, in a fixed order.
-pub(crate) const OP_TABLES: &[&[crate::ops::Op]] = &[elementwise::OPS];
+pub(crate) const OP_TABLES: &[&[crate::ops::Op]] = &[
+    elementwise::OPS,
+    matmul::OPS,
+    shape::OPS,
+    slices::OPS,
+    joins::OPS,
+    gathering::OPS,
+    triangle::OPS,
+    cross_entropy::OPS,
+];

@@ -1,0 +1,259 @@
+//! Batched matrix products over any strides.
+//!
+//! candle's own product takes few stride patterns and no `bf16` on the CPU; this one hands the strides of both
+//! operands to `gemm`, so that transposed and broadcast operands are never copied, folds batches that share their
+//! right operand into one product, and can start from a bias instead of zeros.
+
+use super::host::{contiguous, read, upload};
+use super::{CT, broadcast_dims};
+use crate::error::{Error, Result};
+use candle_core::{DType, WithDType};
+use gemm::Parallelism;
+use rayon::prelude::*;
+
+/// The product of one matrix pair is split over threads from this many multiplications on; smaller ones of a batch
+/// run beside each other.
+const SPLIT_ONE: usize = 1 << 22;
+/// Below this many multiplications in all, waking a second thread costs more than it gains.
+const SPLIT_BATCH: usize = 1 << 18;
+
+/// `a @ b`, plus `bias` on each row if given: `[.., m, k] @ [.., k, n] -> [.., m, n]`, batch axes broadcast.
+///
+/// Both operands have rank 2 or more and the same dtype. Halves are computed in `f32`; integers wrap.
+pub(super) fn product(op: &'static str, a: &CT, b: &CT, bias: Option<&CT>) -> Result<CT> {
+    let plan = Plan::new(op, a.dims(), b.dims())?;
+    match a.dtype() {
+        DType::BF16 | DType::F16 if a.device().is_cpu() => {
+            let wide = |t: &CT| t.to_dtype(DType::F32);
+            let bias = bias.map(wide).transpose()?;
+            Ok(product(op, &wide(a)?, &wide(b)?, bias.as_ref())?.to_dtype(a.dtype())?)
+        }
+        DType::F32 if a.device().is_cpu() => floats::<f32>(&plan, a, b, bias),
+        DType::F64 if a.device().is_cpu() => floats::<f64>(&plan, a, b, bias),
+        DType::U8 => integers::<u8>(&plan, a, b, u8::wrapping_mul, u8::wrapping_add),
+        DType::U32 => integers::<u32>(&plan, a, b, u32::wrapping_mul, u32::wrapping_add),
+        DType::I64 => integers::<i64>(&plan, a, b, i64::wrapping_mul, i64::wrapping_add),
+        _ => on_device(&plan, a, b, bias),
+    }
+}
+
+/// The sizes of a batched product.
+struct Plan {
+    batch: Vec<usize>,
+    m: usize,
+    n: usize,
+    k: usize,
+}
+
+impl Plan {
+    fn new(op: &'static str, a: &[usize], b: &[usize]) -> Result<Self> {
+        let ([a_batch @ .., m, k], [b_batch @ .., k2, n]) = (a, b) else {
+            return Err(Error::RankMismatch { op, detail: format!("needs matrices, got shapes {a:?} and {b:?}") });
+        };
+        if k != k2 {
+            return Err(Error::ShapeMismatch {
+                op,
+                detail: format!("inner sizes differ: {a:?} times {b:?} needs {k} equal to {k2}"),
+            });
+        }
+        Ok(Self { batch: broadcast_dims(op, a_batch, b_batch)?, m: *m, n: *n, k: *k })
+    }
+
+    fn out_dims(&self) -> Vec<usize> {
+        [self.batch.as_slice(), &[self.m, self.n]].concat()
+    }
+
+    fn batches(&self) -> usize {
+        self.batch.iter().product()
+    }
+
+    /// The strides of an operand along the batch axes (0 where it is broadcast).
+    fn batch_strides(&self, dims: &[usize], strides: &[usize]) -> Vec<usize> {
+        let own = dims.len() - 2;
+        let lead = self.batch.len() - own;
+        (0..self.batch.len()).map(|i| if i < lead || dims[i - lead] == 1 { 0 } else { strides[i - lead] }).collect()
+    }
+
+    /// The offset of each batch entry of an operand with those batch strides.
+    fn offsets(&self, strides: &[usize]) -> Vec<usize> {
+        let mut offsets = vec![0];
+        for (&n, &s) in self.batch.iter().zip(strides) {
+            offsets = offsets.iter().flat_map(|&o| (0..n).map(move |i| o + i * s)).collect();
+        }
+        offsets
+    }
+}
+
+/// The row stride with which all batches of an operand follow one another as rows of one matrix, if there is one.
+fn stacked_row_stride(batch: &[usize], batch_strides: &[usize], rows: usize, row_stride: usize) -> Option<usize> {
+    let mut next = row_stride * rows;
+    // A single row has no stride of its own: the innermost batch axis then says how far apart the rows are.
+    let mut row = (rows > 1).then_some(row_stride);
+    for (&n, &s) in batch.iter().zip(batch_strides).rev() {
+        if n == 1 {
+            continue;
+        }
+        match row {
+            None => row = Some(s),
+            Some(_) if s != next => return None,
+            Some(_) => {}
+        }
+        next = s * n;
+    }
+    Some(row.unwrap_or(row_stride))
+}
+
+#[derive(Clone, Copy)]
+struct Matrix<T> {
+    at: *const T,
+    row: isize,
+    column: isize,
+}
+
+// SAFETY: a `Matrix` is a read-only view into a slice that outlives the parallel loop using it.
+unsafe impl<T: Sync> Send for Matrix<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Matrix<T> {}
+
+fn floats<T: WithDType>(plan: &Plan, a: &CT, b: &CT, bias: Option<&CT>) -> Result<CT> {
+    let &Plan { mut m, n, k, .. } = plan;
+    let total = plan.batches() * m * n;
+    let mut out = match bias {
+        None => vec![T::from_f64(0.0); total],
+        Some(bias) => super::host::read_all::<T, _>(bias, |row| Ok(row.repeat(plan.batches() * m)))?,
+    };
+    if total == 0 || k == 0 {
+        return upload(out, &plan.out_dims(), a.device());
+    }
+    read::<T, _>(a, |a_data, a_layout| {
+        read::<T, _>(b, |b_data, b_layout| {
+            let (a_strides, b_strides) = (a_layout.stride(), b_layout.stride());
+            let (a_rank, b_rank) = (a_strides.len(), b_strides.len());
+            let a_batch = plan.batch_strides(a_layout.dims(), a_strides);
+            let b_batch = plan.batch_strides(b_layout.dims(), b_strides);
+            let mut row = a_strides[a_rank - 2];
+            let shared_right = b_batch.iter().zip(&plan.batch).all(|(&s, &n)| s == 0 || n == 1);
+            let stacked = stacked_row_stride(&plan.batch, &a_batch, m, row).filter(|_| shared_right);
+            let (a_offsets, b_offsets) = match stacked {
+                Some(stride) => {
+                    row = stride;
+                    m *= plan.batches();
+                    (vec![0], vec![0])
+                }
+                None => (plan.offsets(&a_batch), plan.offsets(&b_batch)),
+            };
+            let a_at = |batch: usize| Matrix {
+                at: a_data[a_layout.start_offset() + a_offsets[batch]..].as_ptr(),
+                row: row as isize,
+                column: a_strides[a_rank - 1] as isize,
+            };
+            let b_at = |batch: usize| Matrix {
+                at: b_data[b_layout.start_offset() + b_offsets[batch]..].as_ptr(),
+                row: b_strides[b_rank - 2] as isize,
+                column: b_strides[b_rank - 1] as isize,
+            };
+            let one = |batch: usize, out: &mut [T], threads: Parallelism| {
+                multiply([m, n, k], a_at(batch), b_at(batch), out, bias.is_some(), threads);
+            };
+            let (each, batches) = (m * n * k, a_offsets.len());
+            if batches > 1 && each < SPLIT_ONE {
+                if batches * each < SPLIT_BATCH {
+                    out.chunks_mut(m * n).enumerate().for_each(|(i, out)| one(i, out, Parallelism::None));
+                } else {
+                    out.par_chunks_mut(m * n).enumerate().for_each(|(i, out)| one(i, out, Parallelism::None));
+                }
+            } else {
+                let threads = Parallelism::Rayon(rayon::current_num_threads());
+                out.chunks_mut(m * n).enumerate().for_each(|(i, out)| one(i, out, threads));
+            }
+            Ok(())
+        })
+    })?;
+    upload(out, &plan.out_dims(), a.device())
+}
+
+/// `out = a @ b`, or `out += a @ b` if `accumulate`; `out` is row-major.
+fn multiply<T: WithDType>(
+    [m, n, k]: [usize; 3],
+    a: Matrix<T>,
+    b: Matrix<T>,
+    out: &mut [T],
+    accumulate: bool,
+    threads: Parallelism,
+) {
+    debug_assert_eq!(out.len(), m * n);
+    // SAFETY: `a` and `b` were made from the layouts of tensors of m by k and k by n elements, whose storage holds every
+    // element that their strides reach; `out` has m by n elements and is borrowed mutably, so nothing aliases it.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            out.as_mut_ptr(),
+            1,
+            n as isize,
+            accumulate,
+            a.at,
+            a.column,
+            a.row,
+            b.at,
+            b.column,
+            b.row,
+            T::from_f64(1.0),
+            T::from_f64(1.0),
+            false,
+            false,
+            false,
+            threads,
+        );
+    }
+}
+
+/// Integer products on the host: no backend of candle multiplies integer matrices.
+fn integers<T: WithDType>(plan: &Plan, a: &CT, b: &CT, mul: fn(T, T) -> T, add: fn(T, T) -> T) -> Result<CT> {
+    let &Plan { m, n, k, .. } = plan;
+    let mut out = vec![T::from_f64(0.0); plan.batches() * m * n];
+    if !out.is_empty() {
+        read::<T, _>(a, |a_data, a_layout| {
+            read::<T, _>(b, |b_data, b_layout| {
+                let (a_strides, b_strides) = (a_layout.stride(), b_layout.stride());
+                let (a_rank, b_rank) = (a_strides.len(), b_strides.len());
+                let a_offsets = plan.offsets(&plan.batch_strides(a_layout.dims(), a_strides));
+                let b_offsets = plan.offsets(&plan.batch_strides(b_layout.dims(), b_strides));
+                for (batch, out) in out.chunks_mut(m * n).enumerate() {
+                    let a_start = a_layout.start_offset() + a_offsets[batch];
+                    let b_start = b_layout.start_offset() + b_offsets[batch];
+                    for (i, row) in out.chunks_mut(n).enumerate() {
+                        for l in 0..k {
+                            let left = a_data[a_start + i * a_strides[a_rank - 2] + l * a_strides[a_rank - 1]];
+                            for (j, o) in row.iter_mut().enumerate() {
+                                let right = b_data[b_start + l * b_strides[b_rank - 2] + j * b_strides[b_rank - 1]];
+                                *o = add(*o, mul(left, right));
+                            }
+                        }
+                    }
+                }
+                Ok(())
+            })
+        })?;
+    }
+    upload(out, &plan.out_dims(), a.device())
+}
+
+/// Through candle, with every operand spelled out: devices other than the CPU.
+fn on_device(plan: &Plan, a: &CT, b: &CT, bias: Option<&CT>) -> Result<CT> {
+    let flat = |t: &CT, rows: usize, columns: usize| -> Result<CT> {
+        let full = [plan.batch.as_slice(), &[rows, columns]].concat();
+        Ok(contiguous(&t.broadcast_as(full)?)?.reshape((plan.batches(), rows, columns))?)
+    };
+    let out = if b.rank() == 2 {
+        contiguous(a)?.reshape((plan.batches() * plan.m, plan.k))?.matmul(b)?
+    } else {
+        flat(a, plan.m, plan.k)?.matmul(&flat(b, plan.k, plan.n)?)?
+    };
+    let out = out.reshape(plan.out_dims())?;
+    Ok(match bias {
+        Some(bias) => out.broadcast_add(bias)?,
+        None => out,
+    })
+}

@@ -1,0 +1,159 @@
+//! Reading and writing at computed places: the mechanism below indexing, gathering and scattering.
+//!
+//! Every place is checked once, on the host, before anything is read or written: candle's own kernels read out of
+//! bounds as zero, or wrap around, depending on the operation.
+
+use super::host::{moved, read_all, upload, with_element_type};
+use super::{CT, Tensor};
+use crate::device::DType;
+use crate::error::{Error, Result};
+use candle_core::WithDType;
+use std::sync::Arc;
+
+/// The entries of an integer tensor, in row-major order.
+pub(super) fn indices(op: &'static str, t: &Tensor) -> Result<Vec<i64>> {
+    match t.dtype() {
+        DType::I64 | DType::U32 => t.to_vec::<i64>(),
+        other => Err(Error::WrongDtype { op, expected: "int64 indices".into(), got: other.name().into() }),
+    }
+}
+
+/// The entries of an integer tensor as places in an axis of `size`; none may be negative.
+pub(super) fn places(op: &'static str, t: &Tensor, size: usize) -> Result<Vec<usize>> {
+    indices(op, t)?
+        .into_iter()
+        .map(|i| match usize::try_from(i) {
+            Ok(at) if at < size => Ok(at),
+            _ => Err(Error::IndexOutOfRange { op, index: i, size }),
+        })
+        .collect()
+}
+
+/// Blocks of consecutive elements of a row-major tensor, in the order in which a result takes them.
+pub(super) struct Picks {
+    /// The shape of the tensor that is picked from.
+    pub(super) source: Vec<usize>,
+    /// The shape of what is picked: as many elements as there are blocks times their length.
+    pub(super) dims: Vec<usize>,
+    /// Where each block starts.
+    pub(super) starts: Vec<usize>,
+    /// The length of each block.
+    pub(super) block: usize,
+}
+
+impl Picks {
+    /// The entries `places` of axis `axis`.
+    pub(super) fn entries(source: &[usize], axis: usize, places: &[usize]) -> Self {
+        let outer: usize = source[..axis].iter().product();
+        let block: usize = source[axis + 1..].iter().product();
+        let mut dims = source.to_vec();
+        dims[axis] = places.len();
+        let mut starts = Vec::with_capacity(outer * places.len());
+        for o in 0..outer {
+            starts.extend(places.iter().map(|&i| (o * source[axis] + i) * block));
+        }
+        Self { source: source.to_vec(), dims, starts, block }
+    }
+
+    /// The elements at `places` along `axis`, one for each element of a tensor of shape `dims`, whose other
+    /// coordinates are the element's own.
+    pub(super) fn along(source: &[usize], axis: usize, dims: &[usize], places: &[usize]) -> Self {
+        let strides = super::host::Window::row_major(source).strides;
+        let mut at = vec![0usize; dims.len()];
+        let mut starts = Vec::with_capacity(places.len());
+        for &place in places {
+            let own: usize = (0..dims.len()).map(|d| if d == axis { place } else { at[d] } * strides[d] as usize).sum();
+            starts.push(own);
+            for d in (0..dims.len()).rev() {
+                at[d] += 1;
+                if at[d] < dims[d] {
+                    break;
+                }
+                at[d] = 0;
+            }
+        }
+        Self { source: source.to_vec(), dims: dims.to_vec(), starts, block: 1 }
+    }
+
+    /// What is picked.
+    pub(super) fn take(&self, t: &CT) -> Result<CT> {
+        with_element_type!(t.dtype(), T => {
+            let out = read_all::<T, _>(t, |data| {
+                Ok(if self.block == 1 {
+                    self.starts.iter().map(|&at| data[at]).collect()
+                } else {
+                    let mut out = Vec::with_capacity(self.starts.len() * self.block);
+                    self.starts.iter().for_each(|&at| out.extend_from_slice(&data[at..at + self.block]));
+                    out
+                })
+            })?;
+            upload(out, &self.dims, t.device())
+        })
+    }
+
+    /// `base` (zeros if there is none) with `values` added where they would be picked from, in order: places that occur
+    /// several times receive all of theirs, with the same result on every run.
+    pub(super) fn add(&self, base: Option<&CT>, values: &CT) -> Result<CT> {
+        use candle_core::DType as D;
+        if matches!(values.dtype(), D::F16 | D::BF16) {
+            let base = base.map(|b| b.to_dtype(D::F32)).transpose()?;
+            return Ok(self.add(base.as_ref(), &values.to_dtype(D::F32)?)?.to_dtype(values.dtype())?);
+        }
+        with_element_type!(values.dtype(), T => self.write::<T>(base, values, |to, from| {
+            to.iter_mut().zip(from).for_each(|(to, &from)| *to += from);
+        }))
+    }
+
+    /// `base` (zeros if there is none) with `values` in the picked places; where a place occurs twice, the last wins.
+    pub(super) fn set(&self, base: Option<&CT>, values: &CT) -> Result<CT> {
+        with_element_type!(values.dtype(), T => self.write::<T>(base, values, |to, from| to.copy_from_slice(from)))
+    }
+
+    fn write<T: WithDType>(&self, base: Option<&CT>, values: &CT, put: impl Fn(&mut [T], &[T])) -> Result<CT> {
+        let mut out = match base {
+            Some(base) => read_all::<T, _>(base, |data| Ok(data.to_vec()))?,
+            None => vec![T::from_f64(0.0); self.source.iter().product()],
+        };
+        if self.block > 0 {
+            read_all::<T, _>(values, |values| {
+                for (&at, from) in self.starts.iter().zip(values.chunks_exact(self.block)) {
+                    put(&mut out[at..at + self.block], from);
+                }
+                Ok(())
+            })?;
+        }
+        upload(out, &self.source, values.device())
+    }
+
+    /// For each picked element in turn, whether a later one overwrites it when writing.
+    pub(super) fn overwritten(&self) -> Vec<bool> {
+        let mut last = std::collections::HashMap::with_capacity(self.starts.len());
+        for (i, &at) in self.starts.iter().enumerate() {
+            last.insert(at, i);
+        }
+        self.starts.iter().enumerate().map(|(i, at)| last.get(at) != Some(&i)).collect()
+    }
+}
+
+impl Tensor {
+    /// What `picks` takes of this tensor; the gradient is added back to the same places.
+    pub(super) fn pick(&self, op: &'static str, picks: Picks) -> Result<Self> {
+        let picks = Arc::new(picks);
+        moved(op, picks.take(self.data())?, self, move |g| picks.add(None, g))
+    }
+
+    /// The entries `places` of `axis`, which must be in range.
+    pub(super) fn select_entries(&self, op: &'static str, axis: usize, places: Vec<usize>) -> Result<Self> {
+        if self.data().device().is_cpu() {
+            return self.pick(op, Picks::entries(self.dims(), axis, &places));
+        }
+        let ids: Vec<u32> = places.iter().map(|&i| i as u32).collect();
+        let ids = CT::from_vec(ids, places.len(), self.data().device())?;
+        let out = super::host::contiguous(self.data())?.index_select(&ids, axis)?;
+        let dims = self.dims().to_vec();
+        moved(op, out, self, move |g| {
+            let g = g.contiguous()?;
+            Ok(CT::zeros(dims.as_slice(), g.dtype(), g.device())?.index_add(&ids, &g, axis)?)
+        })
+    }
+}
