@@ -10,7 +10,16 @@ export function installPackages() {
   once(
     "packages",
     { inputs: ["package-lock.json"], outputs: ["node_modules/typescript"], extra: process.version },
-    () => run("Installing npm packages", "npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]),
+    // The versions of the lock file, as `npm ci` would; but that refuses a lock file without the binaries of platforms
+    // that the registry at hand does not carry.
+    () =>
+      run("Installing npm packages", "npm", [
+        "install",
+        "--no-save",
+        "--no-audit",
+        "--no-fund",
+        "--loglevel=error",
+      ]),
   );
 }
 

@@ -1,5 +1,60 @@
 /** hooklens: see and change every activation and every gradient inside a transformer. */
 
+export { ActivationMap, type CacheKey } from "./cache/activation-map.ts";
 export type { DeviceName, DType } from "./engine/engine.ts";
 export * from "./engine/errors.ts";
+export type { CachingOptions, IntoCacheOptions, PosSlice, RunWithCacheOptions } from "./hooks/caching.ts";
+export type { WithOptions } from "./hooks/call-arguments.ts";
+export { LensHandle } from "./hooks/handle.ts";
+export {
+  Capture,
+  type Hook,
+  type HookDir,
+  type HookDirs,
+  type HookFn,
+  type HookList,
+  type HookPointLike,
+  type HookResult,
+  type Hooks,
+  type HookTable,
+  type HookTarget,
+  type NamePredicate,
+  type ScopeOptions,
+} from "./hooks/hook-fn.ts";
+export {
+  type AddHookOptions,
+  type HookConversion,
+  type HookFilter,
+  HookPoint,
+  type PointOptions,
+} from "./hooks/hook-point.ts";
+export {
+  type CheckedHookOptions,
+  HookedRoot,
+  type ListHooksOptions,
+  type ResetOptions,
+  type WithCache,
+} from "./hooks/hooked-root.ts";
+export { HookedRootModule } from "./hooks/hooked-root-module.ts";
+export { type InterventionTable, loadInterventions, saveInterventions } from "./hooks/intervention-file.ts";
+export {
+  add,
+  clamp,
+  type EditPositions,
+  type EditSelection,
+  Intervention,
+  type InterventionSpec,
+  knockOutEdges,
+  meanAblate,
+  patchFrom,
+  projectOut,
+  scale,
+  set,
+  zero,
+} from "./hooks/interventions.ts";
+export { type Logger, setLogger } from "./hooks/logger.ts";
+export { type LoadStateOptions, Module } from "./hooks/module.ts";
+export type { Axes, AxesAt, AxesOfKey, Glob, GradName, NameOf, Points, PointsOf } from "./hooks/names.ts";
+export { HookScope } from "./hooks/scope.ts";
+export type { NamesFilter } from "./hooks/selection.ts";
 export * from "./tensor/index.ts";

@@ -58,7 +58,17 @@ export function isGradEnabled(): boolean {
  * ```
  */
 export function parameter<Axes extends readonly string[]>(value: Tensor<Axes>): Tensor<Axes> {
-  return wrap(engine().parameter(handleOf(value)), value.axes);
+  const made = wrap<Axes>(engine().parameter(handleOf(value)), value.axes);
+  parameters.add(made);
+  return made;
+}
+
+/** The tensors that {@link parameter} made: no other property of theirs sets them apart from leaves. */
+const parameters = new WeakSet<Tensor>();
+
+/** Whether {@link parameter} made this tensor. Internal. */
+export function isParameter(tensor: Tensor): boolean {
+  return parameters.has(tensor);
 }
 
 /** Settings of {@link grad}. */

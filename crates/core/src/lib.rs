@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`tensor`], [`ops`] | tensors and their operations, as methods and by name |
 //! | [`autograd`] | the tape: recording, backward |
+//! | [`hooks`] | hook points, who listens there, captures |
 //! | [`device`] | dtypes and devices |
 //! | [`error`] | everything that can go wrong, with stable codes |
 //! | [`memory`] | how many bytes are held, and the limit on them |

@@ -3,6 +3,7 @@
 use crate::args::{Dims, Flag, PlainArgs, Text, Whole};
 use crate::bits::Bits;
 use crate::boundary::{boundary, boundary_pure};
+use crate::handles;
 use crate::tensor::{EngineTensor, MaybeTensor, TensorArg, Tensors};
 use hooklens_core::{BackwardOptions, DType, Error, Tensor, autograd, memory, ops};
 use napi::Env;
@@ -70,6 +71,11 @@ pub fn gradients(
 #[napi]
 pub fn set_grad_enabled(on: Flag) -> bool {
     autograd::set_grad_enabled(on.0)
+}
+
+#[napi]
+pub fn live_tensors() -> f64 {
+    handles::live() as f64
 }
 
 #[napi]

@@ -3,8 +3,10 @@
 use super::{Edge, Node, lock};
 use crate::error::{Error, Result};
 use crate::tensor::{CT, Tensor};
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How [`Tensor::backward`] treats the graph.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,10 +57,36 @@ impl Tensor {
     }
 }
 
+thread_local! {
+    static WALK: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The number of the backward walk running on this thread, unique in the process; 0 outside of any.
+pub(crate) fn current_walk() -> u64 {
+    WALK.get()
+}
+
+/// Numbers a walk while it runs; a rule may start another walk inside.
+struct WalkNumber(u64);
+
+impl WalkNumber {
+    fn enter() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(WALK.replace(NEXT.fetch_add(1, Ordering::Relaxed)))
+    }
+}
+
+impl Drop for WalkNumber {
+    fn drop(&mut self) {
+        WALK.set(self.0);
+    }
+}
+
 type Pending = (Arc<Node>, Vec<Option<CT>>);
 
 /// Walks the graph from newest to oldest node; gives the gradients of leaves and of nodes that retain theirs.
 fn walk(root: &Edge, seed: CT, options: BackwardOptions) -> Result<Vec<Pending>> {
+    let _number = WalkNumber::enter();
     let mut pending: BTreeMap<u64, Pending> = BTreeMap::new();
     add(&mut pending, root, seed)?;
     let mut kept = Vec::new();

@@ -10,6 +10,7 @@
 
 mod backward;
 
+pub(crate) use backward::current_walk;
 pub use backward::{BackwardOptions, gradients};
 
 use crate::error::{Error, Result};
@@ -84,7 +85,7 @@ pub fn no_grad<T>(f: impl FnOnce() -> T) -> T {
     f()
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,46 +1,36 @@
 //! Hook points and who listens at them.
+//!
+//! A model passes each activation through [`HookRegistry::fire`] at a named point. Nearly always nobody listens, and
+//! then firing is one load and one branch. Otherwise the point's listeners run in order, each seeing what the one
+//! before made of the activation:
+//!
+//! * a **callback** is a number that the binding's [`Trampoline`] turns into a call of the user's function;
+//! * an **intervention** is an edit written as data, run here;
+//! * a **capture** ([`CaptureOptions`]) keeps a reference in a [`CacheStore`].
+//!
+//! Backward listeners get the gradient of the point's output. They become part of the graph when the point fires, so
+//! that they run during backward even if they have been removed since; a point with backward listeners starts a graph
+//! of its own where none reaches it, so that gradients of activations need no trainable weight.
+//!
+//! Listeners live in one immutable list per point and direction, replaced as a whole on every change. A firing in
+//! progress iterates the list that it started with, hence a listener may add or remove listeners, itself included, and
+//! run the model again. No lock is held while a listener runs.
 
-use crate::error::Result;
-use crate::tensor::Tensor;
-use std::sync::Arc;
+mod cache;
+mod callback;
+mod capture;
+mod fire;
+mod names;
+mod point;
+mod registry;
+mod scope;
+mod selector;
 
-/// A hook point's number within its registry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct HookPointId(pub u32);
-
-/// What is known of a hook point before anything runs.
-#[derive(Clone, Debug)]
-pub struct PointInfo {
-    /// Dotted name, such as `blocks.0.attn.hook_pattern`.
-    pub name: String,
-    /// The names of the activation's axes, such as `["batch", "head", "query", "key"]`; empty if unknown.
-    pub axes: Vec<String>,
-    /// Whether an unfiltered cache records it. Points that cost extra work are recorded only when named.
-    pub default: bool,
-}
-
-/// The hook points of one model and the hooks attached to them. Clones share both.
-#[derive(Clone)]
-pub struct HookRegistry(Arc<Vec<PointInfo>>);
-
-impl HookRegistry {
-    /// A registry with these points, in this order.
-    pub fn new(points: Vec<PointInfo>) -> Result<Self> {
-        Ok(Self(Arc::new(points)))
-    }
-
-    /// The point of that name.
-    pub fn find(&self, name: &str) -> Option<HookPointId> {
-        self.0.iter().position(|p| p.name == name).map(|i| HookPointId(i as u32))
-    }
-
-    /// Whether anything is attached to the point, in either direction: if not, its activation need not exist.
-    pub fn observed(&self, _point: HookPointId) -> bool {
-        false
-    }
-
-    /// Passes an activation through a point; gives what flows on.
-    pub fn fire(&self, _point: HookPointId, x: Tensor) -> Result<Tensor> {
-        Ok(x)
-    }
-}
+pub use cache::CacheStore;
+pub use callback::{CallbackId, Trampoline};
+pub use capture::{CaptureOptions, PosSlice};
+pub use fire::NESTING_LIMIT;
+pub use names::{act_name, canonical_name};
+pub use point::{HookPointId, PointInfo};
+pub use registry::{AddOptions, BodyKind, Direction, HandleId, HandleInfo, HookBody, HookFilter, HookRegistry};
+pub use scope::Scope;

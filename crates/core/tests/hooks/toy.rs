@@ -1,0 +1,189 @@
+//! A two-point module and a trampoline whose callbacks are Rust closures.
+
+use candle_core::Tensor as CT;
+use hooklens_core::autograd::record_unary;
+use hooklens_core::hooks::{
+    AddOptions, CacheStore, CallbackId, CaptureOptions, Direction, HandleId, HookBody, HookFilter, HookPointId,
+    HookRegistry, PointInfo, Trampoline,
+};
+use hooklens_core::{BackwardOptions, Error, Result, Tensor};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+pub const A: HookPointId = HookPointId(0);
+pub const B: HookPointId = HookPointId(1);
+pub const FWD: Direction = Direction::Forward;
+pub const BWD: Direction = Direction::Backward;
+
+/// What a callback is told besides the value.
+pub struct Firing<'a> {
+    pub point: HookPointId,
+    pub direction: Direction,
+    pub name: &'a str,
+}
+
+type Function = Arc<dyn Fn(&Tensor, &Firing<'_>) -> Result<Option<Tensor>> + Send + Sync>;
+
+#[derive(Default)]
+pub struct Functions(Mutex<HashMap<CallbackId, Function>>);
+
+impl Functions {
+    pub fn forget(&self, id: CallbackId) {
+        self.0.lock().unwrap().remove(&id);
+    }
+}
+
+impl Trampoline for Functions {
+    fn call(
+        &self,
+        callback: CallbackId,
+        point: HookPointId,
+        direction: Direction,
+        name: &str,
+        value: &Tensor,
+    ) -> Result<Option<Tensor>> {
+        let function = self.0.lock().unwrap().get(&callback).cloned();
+        function.map_or(Ok(None), |f| f(value, &Firing { point, direction, name }))
+    }
+}
+
+#[derive(Clone)]
+pub struct Toy {
+    pub registry: HookRegistry,
+    pub functions: Arc<Functions>,
+}
+
+pub fn point(name: &str, axes: &[&str]) -> PointInfo {
+    PointInfo { name: name.into(), axes: axes.iter().map(|a| (*a).to_owned()).collect(), default: true }
+}
+
+impl Toy {
+    pub fn new() -> Self {
+        Self::with_axes(&[])
+    }
+
+    pub fn with_axes(axes: &[&str]) -> Self {
+        Self::with_points(vec![point("hook_a", axes), point("hook_b", axes)])
+    }
+
+    pub fn with_points(points: Vec<PointInfo>) -> Self {
+        let registry = HookRegistry::new(points).unwrap();
+        let functions = Arc::new(Functions::default());
+        registry.set_trampoline(functions.clone());
+        Self { registry, functions }
+    }
+
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let a = self.registry.fire(A, affine(x, 2.0, 0.0))?;
+        self.registry.fire(B, affine(&a, 1.0, 1.0))
+    }
+
+    pub fn total(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(sum(&self.forward(x)?))
+    }
+
+    pub fn callback(
+        &self,
+        f: impl Fn(&Tensor, &Firing<'_>) -> Result<Option<Tensor>> + Send + Sync + 'static,
+    ) -> CallbackId {
+        let mut functions = self.functions.0.lock().unwrap();
+        let id = CallbackId(functions.keys().map(|id| id.0 + 1).max().unwrap_or(1));
+        functions.insert(id, Arc::new(f));
+        id
+    }
+
+    pub fn hook(
+        &self,
+        point: HookPointId,
+        direction: Direction,
+        options: AddOptions,
+        f: impl Fn(&Tensor, &Firing<'_>) -> Result<Option<Tensor>> + Send + Sync + 'static,
+    ) -> HandleId {
+        let body = HookBody::Callback(self.callback(f));
+        self.registry.add(point, direction, body, options).unwrap()
+    }
+
+    pub fn capture(
+        &self,
+        point: HookPointId,
+        direction: Direction,
+        cache: &CacheStore,
+        options: CaptureOptions,
+    ) -> Result<HandleId> {
+        let body = HookBody::Capture { cache: cache.clone(), options };
+        self.registry.add(point, direction, body, AddOptions::default())
+    }
+
+    /// Handles at `hook_a` and `hook_b`, each forward and backward.
+    pub fn counts(&self) -> [[usize; 2]; 2] {
+        [A, B].map(|p| {
+            [FWD, BWD].map(|d| self.registry.list(Some(p)).iter().filter(|handle| handle.direction == d).count())
+        })
+    }
+
+    pub fn reset(&self) {
+        self.registry.remove_where(HookFilter::default());
+    }
+}
+
+/// `a x + b`, with gradient.
+pub fn affine(x: &Tensor, a: f64, b: f64) -> Tensor {
+    let y = x.data().affine(a, b).unwrap();
+    record_unary("affine", y, x, move |g: &CT| Ok(g.affine(a, 0.0)?)).unwrap()
+}
+
+pub fn sum(x: &Tensor) -> Tensor {
+    let dims = x.dims().to_vec();
+    let y = x.data().sum_all().unwrap();
+    record_unary("sum", y, x, move |g: &CT| Ok(g.broadcast_as(dims.as_slice())?.contiguous()?)).unwrap()
+}
+
+/// 1, 2, 3, … in that shape.
+pub fn x(dims: &[usize]) -> Tensor {
+    let n: usize = dims.iter().product();
+    let data: Vec<f32> = (1..=n).map(|i| i as f32).collect();
+    Tensor::from_slice(&data, dims).unwrap()
+}
+
+pub fn values(t: &Tensor) -> Vec<f32> {
+    t.to_vec().unwrap()
+}
+
+pub fn backward(t: &Tensor) -> Result<()> {
+    t.backward(None, BackwardOptions::default())
+}
+
+pub fn code<T>(result: Result<T>) -> (&'static str, String) {
+    match result {
+        Ok(_) => panic!("expected an error"),
+        Err(e) => (e.code(), e.to_string()),
+    }
+}
+
+/// The error that a trampoline gives when a user's function threw.
+pub fn thrown(firing: &Firing<'_>) -> Error {
+    Error::Callback { hook: firing.name.to_owned() }
+}
+
+pub fn prepend() -> AddOptions {
+    AddOptions { prepend: true, ..AddOptions::default() }
+}
+
+pub fn permanent() -> AddOptions {
+    AddOptions { permanent: true, ..AddOptions::default() }
+}
+
+pub fn level(level: u32) -> AddOptions {
+    AddOptions { level: Some(level), ..AddOptions::default() }
+}
+
+/// A list that hooks write to.
+pub type Log<T> = Arc<Mutex<Vec<T>>>;
+
+pub fn log<T>() -> Log<T> {
+    Arc::default()
+}
+
+pub fn read<T: Clone>(log: &Log<T>) -> Vec<T> {
+    log.lock().unwrap().clone()
+}

@@ -1,0 +1,138 @@
+/** Recorded activations by name. */
+
+import { engine } from "../engine/current.ts";
+import type { EngineCache } from "../engine/engine.ts";
+import { type HooklensError, hooklensError } from "../engine/errors.ts";
+import type { AxesOfKey, GradName, NameOf } from "../hooks/names.ts";
+import { handleOf, wrap } from "../tensor/base.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+
+/** The keys of a cache: names of points, and with `_grad` those of their gradients. */
+export type CacheKey<P> = NameOf<P> | GradName<NameOf<P>>;
+
+/** Axis names of the point called so; empty if unknown. */
+export type AxesLookup = (name: string) => readonly string[];
+
+/**
+ * What a run recorded: detached tensors by the names of their points, in the order in which the points fired. Gradients
+ * have their own keys, with `_grad` behind the name.
+ *
+ * A tensor got from it shares its elements with the cache and lives on when the cache is disposed.
+ */
+export class ActivationMap<P = unknown> implements Iterable<[CacheKey<P>, Tensor]>, Disposable {
+  /** @internal */
+  readonly store: EngineCache;
+  readonly #axes: AxesLookup;
+
+  /** @internal */
+  constructor(axes: AxesLookup = () => [], store: EngineCache = engine().createCache()) {
+    this.#axes = axes;
+    this.store = store;
+  }
+
+  /**
+   * The tensor recorded under a name.
+   *
+   * @throws `not_cached` with what there is. Use {@link has} to ask.
+   */
+  get<Key extends CacheKey<P>>(key: Key): Tensor<AxesOfKey<P, Key>> {
+    return this.lookUp(key) as Tensor<AxesOfKey<P, Key>>;
+  }
+
+  /** The tensor under any key, its axes as far as they are known. @internal */
+  protected lookUp(key: string): Tensor {
+    const found = this.store.get(key);
+    if (found === null) throw this.#missing(key);
+    return wrap(found, this.#axesOf(key, found.shape.length));
+  }
+
+  /** Whether something is recorded under a name. */
+  has(key: string): boolean {
+    return this.store.get(key) !== null;
+  }
+
+  /** How many tensors there are. */
+  get size(): number {
+    return this.store.keys().length;
+  }
+
+  /** Bytes that the tensors take. */
+  get byteSize(): number {
+    return this.store.byteSize;
+  }
+
+  /** The names, in the order in which the points fired. */
+  keys(): IterableIterator<CacheKey<P>> {
+    return (this.store.keys() as CacheKey<P>[]).values();
+  }
+
+  /** The tensors, in the order in which the points fired. */
+  *values(): Generator<Tensor> {
+    for (const key of this.store.keys()) yield this.lookUp(key);
+  }
+
+  /** Names and tensors, in the order in which the points fired. */
+  *entries(): Generator<[CacheKey<P>, Tensor]> {
+    for (const key of this.store.keys()) yield [key as CacheKey<P>, this.lookUp(key)];
+  }
+
+  /** The same as {@link entries}. */
+  [Symbol.iterator](): Generator<[CacheKey<P>, Tensor]> {
+    return this.entries();
+  }
+
+  /** Calls `visit` for each tensor. */
+  forEach(visit: (tensor: Tensor, key: CacheKey<P>) => void): void {
+    for (const [key, tensor] of this.entries()) visit(tensor, key);
+  }
+
+  /** Stores a tensor, without its history, under a key. */
+  set(key: CacheKey<P>, value: Tensor): this {
+    this.store.set(key, handleOf(value));
+    return this;
+  }
+
+  /** Forgets one tensor; false if there was none. */
+  delete(key: string): boolean {
+    return this.store.delete(key);
+  }
+
+  /** Forgets all tensors. */
+  clear(): void {
+    this.store.clear();
+  }
+
+  /** {@link clear}, so that `using cache = …` frees what was recorded. */
+  [Symbol.dispose](): void {
+    this.clear();
+  }
+
+  /** `ActivationMap(19 tensors, 1.2 MB)` */
+  toString(): string {
+    return `${this.constructor.name}(${this.size} tensors, ${(this.byteSize / 1e6).toFixed(1)} MB)`;
+  }
+
+  /** Shows {@link toString} when logged. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
+
+  #axesOf(key: string, rank: number): readonly string[] {
+    const axes = this.#axes(key.endsWith("_grad") ? key.slice(0, -"_grad".length) : key);
+    if (axes.length === rank) return axes;
+    // Recorded with removeBatchDim.
+    return axes.length === rank + 1 && axes[0] === "batch" ? axes.slice(1) : [];
+  }
+
+  #missing(key: string): HooklensError {
+    const keys = this.store.keys();
+    const what =
+      keys.length === 0
+        ? "nothing was recorded: no recorded point has fired"
+        : `recorded are ${keys.slice(0, 6).join(", ")}${keys.length > 6 ? ` and ${keys.length - 6} more` : ""}`;
+    const hint = key.endsWith("_grad")
+      ? "gradients are recorded with `inclBwd`, at points that the output depends on"
+      : "`namesFilter` or `stopAtLayer` may have excluded it, or it is recorded only when named";
+    return hooklensError("not_cached", `'${key}' is not in the cache (${what}); ${hint}`, { key, keys });
+  }
+}

@@ -1,0 +1,108 @@
+/** Options of caching, and the captures that follow from them. */
+
+import type { ActivationMap } from "../cache/activation-map.ts";
+import type { CaptureOptions, DType, EngineCache } from "../engine/engine.ts";
+import { type HooklensError, hooklensError } from "../engine/errors.ts";
+import type { Range } from "../tensor/indexing.ts";
+import { Capture } from "./hook-fn.ts";
+import type { Chosen, NamesFilter } from "./selection.ts";
+
+/** Positions: one, a list of them, or a range. Negative numbers count from the end. */
+export type PosSlice = number | readonly number[] | Range;
+
+/** What a cache records, and in which form. */
+export interface CachingOptions<P = unknown> {
+  /**
+   * Which points.
+   * @default null: all that the reference records; points that cost extra work must be named
+   */
+  readonly namesFilter?: NamesFilter<P>;
+  /**
+   * Record gradients too, under the name with `_grad`.
+   * @default false
+   */
+  readonly inclBwd?: boolean;
+  /** Move what is recorded to this device. */
+  readonly device?: string | null;
+  /** Convert recorded floats to this dtype. */
+  readonly dtype?: DType | null;
+  /**
+   * Drop the batch axis, which must have size 1.
+   * @default false
+   */
+  readonly removeBatchDim?: boolean;
+  /** Keep only these positions; the axis stays. */
+  readonly posSlice?: PosSlice | null;
+}
+
+/** What `runWithCache` takes beside the model's own options. */
+export interface RunWithCacheOptions<P = unknown> extends CachingOptions<P> {
+  /**
+   * Whether recording stops when the call returns.
+   * @default true
+   */
+  readonly resetHooksEnd?: boolean;
+  /**
+   * Whether the scratch space of every point is emptied when the call returns.
+   * @default false
+   */
+  readonly clearContexts?: boolean;
+}
+
+/** What `addCachingHooks` and `getCachingHooks` take. */
+export interface IntoCacheOptions<P = unknown> extends CachingOptions<P> {
+  /** Record into this cache instead of a new one. */
+  readonly cache?: ActivationMap<P>;
+}
+
+/** The keys of {@link RunWithCacheOptions}. */
+export const CACHE_KEYS: ReadonlySet<string> = new Set([
+  "namesFilter",
+  "inclBwd",
+  "device",
+  "dtype",
+  "removeBatchDim",
+  "posSlice",
+  "resetHooksEnd",
+  "clearContexts",
+]);
+
+function invalid(what: string, expected: string, got: unknown): HooklensError {
+  return hooklensError("invalid_argument", `${what}: expected ${expected}, got ${JSON.stringify(got)}`);
+}
+
+function enginePosSlice(slice: PosSlice): NonNullable<CaptureOptions["posSlice"]> {
+  const whole = (value: number) => {
+    if (!Number.isInteger(value)) throw invalid("posSlice", "whole numbers", slice);
+    return value;
+  };
+  if (typeof slice === "number") return { indices: [whole(slice)] };
+  if (typeof slice !== "object")
+    throw invalid("posSlice", "a position, a list of them, or { start, stop, step }", slice);
+  if ("length" in slice) return { indices: Array.from(slice, whole) };
+  const unknown = Object.keys(slice).find((key) => !["start", "stop", "step"].includes(key));
+  if (unknown !== undefined) throw invalid("posSlice", "the keys start, stop and step", unknown);
+  const part = (value: number | null | undefined) =>
+    value === null || value === undefined ? null : whole(value);
+  return { start: part(slice.start), stop: part(slice.stop), step: part(slice.step) };
+}
+
+/** Captures into `cache`, one for each point and direction. Internal. */
+export function captures(
+  chosen: readonly Chosen[],
+  cache: EngineCache,
+  { inclBwd = false, device, dtype, removeBatchDim = false, posSlice }: CachingOptions,
+): { readonly fwd: [string, Capture][]; readonly bwd: [string, Capture][] } {
+  const options: CaptureOptions = {
+    removeBatchDim,
+    ...(device === null || device === undefined ? {} : { device }),
+    ...(dtype === null || dtype === undefined ? {} : { dtype }),
+    ...(posSlice === null || posSlice === undefined ? {} : { posSlice: enginePosSlice(posSlice) }),
+  };
+  const pairs = (suffix: string) =>
+    chosen.map(({ name }): [string, Capture] => [
+      name,
+      new Capture(cache, { ...options, key: name + suffix }),
+    ]);
+  return { fwd: pairs(""), bwd: inclBwd ? pairs("_grad") : [] };
+}

@@ -1,0 +1,30 @@
+/** Takes our options out of the arguments of a call that goes on to `forward`. */
+
+/** The last argument, if it is a plain object: an instance of a class is an input. */
+function lastRecord(args: readonly unknown[]): Readonly<Record<string, unknown>> | null {
+  const last = args.at(-1);
+  if (typeof last !== "object" || last === null) return null;
+  const prototype = Object.getPrototypeOf(last);
+  return prototype === Object.prototype || prototype === null ? (last as Record<string, unknown>) : null;
+}
+
+/**
+ * Splits `args` into the arguments for `forward` and the options called `keys`. Options of both kinds may share the
+ * trailing object; what is not ours stays in it, and it is left out if nothing does.
+ */
+export function splitOptions(
+  args: readonly unknown[],
+  keys: ReadonlySet<string>,
+): { readonly inputs: unknown[]; readonly options: Readonly<Record<string, unknown>> } {
+  const record = lastRecord(args);
+  if (record === null) return { inputs: [...args], options: {} };
+  const ours: [string, unknown][] = [];
+  const theirs: [string, unknown][] = [];
+  for (const entry of Object.entries(record)) {
+    // An explicit undefined means the default, like a key that is not there.
+    if (entry[1] !== undefined) (keys.has(entry[0]) ? ours : theirs).push(entry);
+  }
+  const inputs = args.slice(0, -1);
+  if (theirs.length > 0) inputs.push(Object.fromEntries(theirs));
+  return { inputs, options: Object.fromEntries(ours) };
+}

@@ -1,0 +1,210 @@
+/**
+ * The TypeScript side of a hook registry. The engine holds the hooks, their order and their lifetimes; this keeps what
+ * only JavaScript can hold: the points as objects, the handles, and the functions.
+ */
+
+import { engine } from "../engine/current.ts";
+import type { EngineRegistry, HookBody } from "../engine/engine.ts";
+import { hooklensError } from "../engine/errors.ts";
+import { handleOf, wrap } from "../tensor/base.ts";
+import { forgetCallbacks, registerCallback } from "./callbacks.ts";
+import { type Attached, LensHandle } from "./handle.ts";
+import { Capture, type Hook, type HookDirs, type HookFn } from "./hook-fn.ts";
+import type { HookPoint } from "./hook-point.ts";
+import { Intervention } from "./interventions.ts";
+
+/** A point's place in a store. */
+export interface Site {
+  readonly store: HookStore;
+  /** The point's number in the registry. */
+  readonly id: number;
+  /** How many hooks are attached: none makes passing the point free. */
+  live: number;
+}
+
+interface Entry {
+  readonly handle: LensHandle;
+  readonly attached: Attached;
+  readonly site: Site;
+}
+
+/** Asked before a hook is attached; throws to refuse. */
+export type Veto = (point: HookPoint, attached: Attached & { readonly prepend: boolean }) => void;
+
+/** One registry, its points and its handles. */
+export class HookStore {
+  readonly registry: EngineRegistry;
+  readonly points: readonly HookPoint[];
+  readonly #sites: readonly Site[];
+  readonly #entries = new Map<number, Entry>();
+  readonly #numbers = new Map<LensHandle, number>();
+  #veto: Veto | null = null;
+
+  private constructor(registry: EngineRegistry, points: readonly HookPoint[]) {
+    this.registry = registry;
+    this.points = points;
+    this.#sites = points.map((_, id) => ({ store: this, id, live: 0 }));
+  }
+
+  /** Puts points into a new registry under these names, with the hooks they have. */
+  static build(points: readonly HookPoint[], names: readonly string[]): HookStore {
+    const registry = engine().createRegistry(
+      points.map((point, i) => ({ name: names[i] ?? "", axes: point.axes, default: point.isDefault })),
+    );
+    const store = new HookStore(registry, points);
+    store.#adopt(names);
+    return store;
+  }
+
+  /** Puts points around a registry that the engine made, one for each of its points. */
+  static around(registry: EngineRegistry, points: readonly HookPoint[]): HookStore {
+    const store = new HookStore(registry, points);
+    store.#adopt(registry.points().map((point) => point.name));
+    return store;
+  }
+
+  /** Sets what is asked before each addition. */
+  set veto(veto: Veto) {
+    this.#veto = veto;
+  }
+
+  #adopt(names: readonly string[]): void {
+    for (const [id, point] of this.points.entries()) {
+      const before = point.site;
+      const site = this.#site(id);
+      point.site = site;
+      point.name = names[id] ?? null;
+      if (before === null || before.live === 0) continue;
+      for (const handle of before.store.list(before.id)) {
+        const entry = before.store.#take(handle);
+        if (entry !== undefined) this.#attach(site, entry.attached, false, handle);
+      }
+    }
+  }
+
+  #site(id: number): Site {
+    const site = this.#sites[id];
+    if (site === undefined) throw hooklensError("internal", `the registry has no point number ${id}`);
+    return site;
+  }
+
+  /** Attaches a hook to point number `id`. */
+  add(id: number, attached: Attached, prepend: boolean): LensHandle {
+    const site = this.#site(id);
+    this.#veto?.(this.#point(id), { ...attached, prepend });
+    const handle = new LensHandle(this.#point(id), attached, removeHandle);
+    this.#attach(site, attached, prepend, handle);
+    return handle;
+  }
+
+  #attach(site: Site, attached: Attached, prepend: boolean, handle: LensHandle): void {
+    const { dir, hook, isPermanent, level, aliasNames } = attached;
+    const number = this.registry.add(site.id, dir, bodyOf(hook, handle), {
+      permanent: isPermanent,
+      prepend,
+      ...(level === null ? {} : { level }),
+      ...(aliasNames.length === 0 ? {} : { aliases: aliasNames }),
+    });
+    this.#entries.set(number, { handle, attached, site });
+    this.#numbers.set(handle, number);
+    site.live++;
+    this.#forgetReleased();
+  }
+
+  /** Detaches a handle and gives what it was; undefined if it was gone. */
+  #take(handle: LensHandle): Entry | undefined {
+    const number = this.#numbers.get(handle);
+    if (number === undefined) return undefined;
+    const entry = this.#entries.get(number);
+    this.registry.remove(number);
+    this.#forget(number);
+    this.#forgetReleased();
+    return entry;
+  }
+
+  #forget(number: number): void {
+    const entry = this.#entries.get(number);
+    if (entry === undefined) return;
+    this.#entries.delete(number);
+    this.#numbers.delete(entry.handle);
+    entry.site.live--;
+  }
+
+  #forgetReleased(): void {
+    const released = this.registry.drainReleased();
+    if (released.length > 0) forgetCallbacks(released);
+  }
+
+  #point(id: number): HookPoint {
+    const point = this.points[id];
+    if (point === undefined) throw hooklensError("internal", `the registry has no point number ${id}`);
+    return point;
+  }
+
+  /** Detaches a handle; nothing happens if it is gone. */
+  remove(handle: LensHandle): void {
+    this.#take(handle);
+  }
+
+  /** Detaches the hooks of a point that match. */
+  removeWhere(id: number, dir: HookDirs, includingPermanent: boolean, level: number | null): void {
+    if (this.#site(id).live === 0) return;
+    const removed = this.registry.removeWhere({
+      point: id,
+      includingPermanent,
+      ...(dir === "both" ? {} : { dir }),
+      ...(level === null ? {} : { level }),
+    });
+    for (const number of removed) this.#forget(number);
+    this.#forgetReleased();
+  }
+
+  /** The handles of a point, forward before backward, in execution order. */
+  list(id: number): LensHandle[] {
+    return this.registry.list(id).flatMap(({ handle }) => this.#entries.get(handle)?.handle ?? []);
+  }
+
+  /** Attaches the hooks of a point again, in order: what they run has changed. */
+  reattach(id: number): void {
+    const site = this.#site(id);
+    for (const handle of this.list(id)) {
+      const entry = this.#take(handle);
+      if (entry !== undefined) this.#attach(site, entry.attached, false, handle);
+    }
+  }
+}
+
+function removeHandle(handle: LensHandle): void {
+  handle.point.site?.store.remove(handle);
+}
+
+/** What the engine is to run for a hook. */
+function bodyOf(hook: Hook, handle: LensHandle): HookBody {
+  if (typeof hook === "function") return { kind: "callback", callback: registerCallback(hook, handle.point) };
+  const data = dataBody(hook, handle);
+  if (handle.point.hookConversion === null) return data;
+  return { kind: "callback", callback: registerCallback(throughRegistry(data), handle.point) };
+}
+
+function dataBody(hook: Exclude<Hook, HookFn>, handle: LensHandle): HookBody {
+  if (hook instanceof Capture) {
+    const key = hook.options.key ?? (handle.dir === "fwd" ? handle.name : `${handle.name}_grad`);
+    return { kind: "capture", cache: hook.cache, options: { ...hook.options, key } };
+  }
+  if (hook instanceof Intervention) return { kind: "intervention", ...hook.toEngine(handle.name) };
+  throw hooklensError(
+    "invalid_argument",
+    `a hook at '${handle.name}' must be a function or an intervention, got ${hook === null ? "null" : typeof hook}`,
+    { hook: handle.name },
+  );
+}
+
+/**
+ * A conversion is a pair of functions, so what the engine runs by itself must go through JavaScript to see converted
+ * values: through a registry of one point.
+ */
+function throughRegistry(body: HookBody): HookFn {
+  const registry = engine().createRegistry([{ name: "converted", axes: [], default: true }]);
+  registry.add(0, "fwd", body, {});
+  return (value) => wrap(registry.fire(0, handleOf(value)));
+}

@@ -1,0 +1,438 @@
+/**
+ * The hook API of a model, defined once: `HookedRootModule` gives it to modules of one's own, `HookedTransformer` to
+ * built-in models.
+ */
+
+import { ActivationMap } from "../cache/activation-map.ts";
+import { hooklensError } from "../engine/errors.ts";
+import { isTensor } from "../tensor/base.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import {
+  CACHE_KEYS,
+  type CachingOptions,
+  captures,
+  type IntoCacheOptions,
+  type RunWithCacheOptions,
+} from "./caching.ts";
+import type { WithOptions } from "./call-arguments.ts";
+import { splitOptions } from "./call-options.ts";
+import type { LensHandle } from "./handle.ts";
+import {
+  Capture,
+  type Hook,
+  type HookDir,
+  type HookDirs,
+  type Hooks,
+  type HookTarget,
+  type NamePredicate,
+  type ScopeOptions,
+} from "./hook-fn.ts";
+import { type AddHookOptions, checkDir, type HookPoint } from "./hook-point.ts";
+import type { HookStore } from "./hook-store.ts";
+import { warn } from "./logger.ts";
+import { Module } from "./module.ts";
+import type { Axes, AxesAt, PointsOf } from "./names.ts";
+import { HookScope, isPromise, within } from "./scope.ts";
+import { type Chosen, type NamesFilter, PointTable } from "./selection.ts";
+
+/** The axes of what passes the points that a target means, where one name says it. */
+type AxesOfTarget<P, Target> = Target extends string
+  ? AxesAt<P, Target>
+  : Target extends HookPoint<infer A>
+    ? A
+    : Axes;
+
+/** Which hooks `removeAllHookFns` and `resetHooks` remove. */
+export interface ResetOptions {
+  /** @default "both" */
+  readonly direction?: HookDirs;
+  /**
+   * Permanent hooks too.
+   * @default false
+   */
+  readonly includingPermanent?: boolean;
+  /** Only hooks of this level. */
+  readonly level?: number | null;
+}
+
+/** Which hooks `listHooks` shows. */
+export interface ListHooksOptions<P = unknown> {
+  /** Only at these points. */
+  readonly nameFilter?: NamesFilter<P>;
+  /** @default "both" */
+  readonly dir?: HookDirs;
+  /** @default true */
+  readonly includingPermanent?: boolean;
+}
+
+/** How a hook is about to be attached, for {@link HookedRoot.checkHooksToAdd}. */
+export type CheckedHookOptions = Required<Pick<AddHookOptions, "dir" | "isPermanent" | "level" | "prepend">>;
+
+/** What `runWithCache` gives: the output and the cache, after the wait where `forward` is asynchronous. */
+export type WithCache<Output, Cache> = unknown extends Output
+  ? [Output, Cache] | Promise<[Output, Cache]>
+  : Output extends Promise<infer Value>
+    ? Promise<[Value, Cache]>
+    : [Output, Cache];
+
+const SCOPE_KEYS: ReadonlySet<string> = new Set(["fwdHooks", "bwdHooks", "resetHooksEnd", "clearContexts"]);
+
+/** Pairs of target and hook, in order, from either form of {@link Hooks}. */
+function pairs(hooks: Hooks | undefined): [unknown, Hook][] {
+  if (hooks === undefined || hooks === null) return [];
+  const list: readonly (readonly [unknown, unknown])[] = Array.isArray(hooks) ? hooks : Object.entries(hooks);
+  return list.flatMap((pair) => {
+    if (!Array.isArray(pair) || pair.length !== 2) {
+      throw hooklensError("invalid_argument", "hooks: each entry of a list must be [name, hook]");
+    }
+    const [target, attached] = pair as [unknown, Hook | readonly Hook[]];
+    const several: readonly Hook[] = Array.isArray(attached) ? attached : [attached as Hook];
+    return several.map((hook): [unknown, Hook] => [target, hook]);
+  });
+}
+
+/** A model with hook points. */
+export abstract class HookedRoot extends Module {
+  #store: HookStore | null = null;
+  #table: PointTable | null = null;
+  #modules: ReadonlyMap<string, Module> = new Map();
+  #level = 0;
+
+  /** Runs the model. */
+  abstract forward(...args: never[]): unknown;
+
+  /** Takes the points of a store as this root's, under their names; `modules` are all parts by name. Internal. */
+  protected attach(store: HookStore, modules: ReadonlyMap<string, Module>): void {
+    const points = new Map<string, HookPoint>();
+    for (const point of store.points) points.set(point.name ?? "", point);
+    this.#modules = modules;
+    this.#store = store;
+    this.#table = new PointTable(store.registry, points, (name) => modules.has(name));
+    store.veto = (point, { hook, dir, isPermanent, level, prepend }) => {
+      this.checkHooksToAdd(point, point.name ?? "", hook, { dir, isPermanent, level, prepend });
+    };
+  }
+
+  #points(): PointTable {
+    if (this.#table !== null) return this.#table;
+    throw hooklensError(
+      "not_set_up",
+      `${this.constructor.name} is not set up: call this.setup() at the end of its constructor`,
+    );
+  }
+
+  /** The hook points by name, in the order of definition. */
+  get hookDict(): ReadonlyMap<string, HookPoint> {
+    return this.#points().points;
+  }
+
+  /** All modules below the root by name, hook points among them. */
+  get modDict(): ReadonlyMap<string, Module> {
+    this.#points();
+    return this.#modules;
+  }
+
+  /** The hook points, in the order of definition. */
+  hookPoints(): IterableIterator<HookPoint> {
+    return this.hookDict.values();
+  }
+
+  /** Whether anything attached now records into a cache. */
+  get isCaching(): boolean {
+    if (this.#table === null) return false;
+    return [...this.hookPoints()].some((point) =>
+      [...point.fwdHooks, ...point.bwdHooks].some((handle) => handle.userHook instanceof Capture),
+    );
+  }
+
+  /** How many scopes of hooks are open. */
+  get contextLevel(): number {
+    return this.#level;
+  }
+
+  /**
+   * Called before each hook is attached, from whatever entry point; override it to refuse, by throwing.
+   */
+  checkHooksToAdd(_point: HookPoint, _name: string, _hook: Hook, _options: CheckedHookOptions): void {}
+
+  /** {@link checkHooksToAdd}, then attaches the hook to the point. */
+  checkAndAddHook(point: HookPoint, _name: string, hook: Hook, options: AddHookOptions = {}): LensHandle {
+    return point.addHook(hook, options);
+  }
+
+  /**
+   * Attaches a hook to one point by name, or to all that a pattern or predicate matches, in the order of the points.
+   *
+   * @returns the handles.
+   * @throws `unknown_hook` with the nearest names; `invalid_names_filter` for a pattern that matches nothing.
+   */
+  addHook<const Target extends HookTarget<PointsOf<this>>>(
+    target: Target,
+    hook: Hook<AxesOfTarget<PointsOf<this>, Target>>,
+    options: AddHookOptions = {},
+  ): LensHandle[] {
+    checkDir(options.dir ?? "fwd", false);
+    return this.#add(this.#points().choose(target), hook as Hook, options);
+  }
+
+  /** {@link addHook} with `isPermanent`: the hook survives `resetHooks()`. */
+  addPermaHook<const Target extends HookTarget<PointsOf<this>>>(
+    target: Target,
+    hook: Hook<AxesOfTarget<PointsOf<this>, Target>>,
+    options: { readonly dir?: HookDir } = {},
+  ): LensHandle[] {
+    return this.addHook(target, hook, { ...options, isPermanent: true });
+  }
+
+  /** Attaches to all or, if one refuses, to none. */
+  #add(chosen: readonly Chosen[], hook: Hook, options: AddHookOptions): LensHandle[] {
+    const handles: LensHandle[] = [];
+    try {
+      for (const { name, point } of chosen) handles.push(this.checkAndAddHook(point, name, hook, options));
+    } catch (thrown) {
+      for (const handle of handles.toReversed()) handle.remove();
+      throw thrown;
+    }
+    return handles;
+  }
+
+  /** Removes hooks from all points; by default all but the permanent ones. */
+  removeAllHookFns({
+    direction = "both",
+    includingPermanent = false,
+    level = null,
+  }: ResetOptions = {}): void {
+    checkDir(direction, true);
+    for (const point of this.hookPoints()) point.removeHooks({ dir: direction, includingPermanent, level });
+  }
+
+  /** Empties the scratch space of all points. */
+  clearContexts(): void {
+    for (const point of this.hookPoints()) point.clearContext();
+  }
+
+  /** {@link removeAllHookFns} and, unless told otherwise, {@link clearContexts}. */
+  resetHooks({
+    clearContexts = true,
+    ...which
+  }: ResetOptions & { readonly clearContexts?: boolean } = {}): void {
+    this.removeAllHookFns(which);
+    if (clearContexts) this.clearContexts();
+  }
+
+  /** The hooks by point, forward before backward, in execution order; points without any are left out. */
+  listHooks({
+    nameFilter,
+    dir = "both",
+    includingPermanent = true,
+  }: ListHooksOptions<PointsOf<this>> = {}): Map<string, LensHandle[]> {
+    checkDir(dir, true);
+    const table = this.#points();
+    const chosen =
+      nameFilter === undefined || nameFilter === null
+        ? [...table.points].map(([name, point]) => ({ name, point }))
+        : table.filter(nameFilter);
+    const listed = new Map<string, LensHandle[]>();
+    for (const { name, point } of chosen) {
+      const handles = [
+        ...(dir === "bwd" ? [] : point.fwdHooks),
+        ...(dir === "fwd" ? [] : point.bwdHooks),
+      ].filter((handle) => includingPermanent || !handle.isPermanent);
+      if (handles.length > 0) listed.set(name, handles);
+    }
+    return listed;
+  }
+
+  /**
+   * Attaches hooks until the end of a block:
+   *
+   * ```ts
+   * {
+   *   using scope = model.hooks({ fwdHooks: { "blocks.1.attn.hook_z": (z) => z.mul(0) } });
+   *   model.forward(input);
+   * } // gone, also after a throw
+   * ```
+   *
+   * Scopes nest; each removes the hooks that it attached and no others. If one hook cannot be attached, none is.
+   */
+  hooks(options: ScopeOptions<PointsOf<this>> = {}): HookScope<this> {
+    return this.#scope(options as ScopeOptions);
+  }
+
+  #scope({ fwdHooks, bwdHooks, resetHooksEnd = true, clearContexts = false }: ScopeOptions): HookScope<this> {
+    const table = this.#points();
+    const level = ++this.#level;
+    const handles: LensHandle[] = [];
+    const scope = (reset: boolean) =>
+      new HookScope(this, level, handles, {
+        resetHooksEnd: reset,
+        clearContexts: () => {
+          if (clearContexts) this.clearContexts();
+        },
+        leave: () => {
+          this.#level--;
+        },
+      });
+    try {
+      for (const [dir, hooks] of [["fwd", fwdHooks] as const, ["bwd", bwdHooks] as const]) {
+        for (const [target, hook] of pairs(hooks)) {
+          handles.push(...this.#add(table.choose(target), hook, { dir, level }));
+        }
+      }
+    } catch (thrown) {
+      scope(true).dispose();
+      throw thrown;
+    }
+    return scope(resetHooksEnd);
+  }
+
+  /** The callback form of {@link hooks}: the hooks are there while `body` runs, or until its promise settles. */
+  async withHooks<Result>(
+    options: ScopeOptions<PointsOf<this>>,
+    body: (model: this) => Result | Promise<Result>,
+  ): Promise<Result> {
+    const scope = this.hooks(options);
+    try {
+      return await body(this);
+    } finally {
+      scope.dispose();
+    }
+  }
+
+  /**
+   * Runs `forward` with hooks that are gone afterwards. The hooks are given after the inputs; where `forward` takes an
+   * options object itself, both share it.
+   */
+  runWithHooks(
+    ...args: WithOptions<Parameters<this["forward"]>, ScopeOptions<PointsOf<this>>>
+  ): ReturnType<this["forward"]> {
+    const { inputs, options } = splitOptions(args, SCOPE_KEYS);
+    return this.runScoped(inputs, options) as ReturnType<this["forward"]>;
+  }
+
+  /** {@link runWithHooks} with the arguments taken apart. Internal. */
+  protected runScoped(inputs: readonly unknown[], options: ScopeOptions): unknown {
+    if (pairs(options.bwdHooks).length > 0 && (options.resetHooksEnd ?? true)) {
+      warn(
+        "runWithHooks removes its hooks when it returns, before a backward pass can run: use `hooks()` around both, or `resetHooksEnd: false`",
+      );
+    }
+    return within(this.#scope(options), () => this.callForward(inputs));
+  }
+
+  /** Runs the model on arguments of unchecked types. Internal. */
+  protected callForward(inputs: readonly unknown[]): unknown {
+    return Reflect.apply(this.forward, this, inputs);
+  }
+
+  /**
+   * Runs `forward` and records what passes the hook points, as the hooks attached before left it. Options are given after
+   * the inputs; where `forward` takes an options object itself, both share it.
+   *
+   * With `inclBwd`, also runs backward from the output, which must have one element, and records gradients.
+   */
+  runWithCache(
+    ...args: WithOptions<Parameters<this["forward"]>, RunWithCacheOptions<PointsOf<this>>>
+  ): WithCache<ReturnType<this["forward"]>, ActivationMap<PointsOf<this>>> {
+    const { inputs, options } = splitOptions(args, CACHE_KEYS);
+    const cache = this.newCache();
+    return this.runRecorded(inputs, options, cache) as WithCache<
+      ReturnType<this["forward"]>,
+      ActivationMap<PointsOf<this>>
+    >;
+  }
+
+  /** {@link runWithCache} with the arguments taken apart. Internal. */
+  protected runRecorded<Cache extends ActivationMap>(
+    inputs: readonly unknown[],
+    options: RunWithCacheOptions,
+    cache: Cache,
+  ): [unknown, Cache] | Promise<[unknown, Cache]> {
+    const { resetHooksEnd = true, clearContexts = false } = options;
+    const { fwd, bwd } = captures(this.#points().filter(options.namesFilter), cache.store, options);
+    const finish = (output: unknown): [unknown, Cache] => {
+      if (options.inclBwd === true) this.scalarOf(output).backward();
+      return [output, cache];
+    };
+    return within(this.#scope({ fwdHooks: fwd, bwdHooks: bwd, resetHooksEnd, clearContexts }), () => {
+      const output = this.callForward(inputs);
+      return isPromise(output) ? output.then(finish) : finish(output);
+    });
+  }
+
+  /** The one-element tensor in the model's output that `inclBwd` starts from. Internal. */
+  protected scalarOf(output: unknown): Tensor {
+    if (!isTensor(output) || output.size !== 1) {
+      const got = isTensor(output) ? [...output.shape] : [];
+      const what = isTensor(output) ? `a tensor of shape [${got.join(", ")}]` : `${typeof output}`;
+      throw hooklensError(
+        "scalar_required",
+        `inclBwd: the output must be a tensor with one element, got ${what}; use returnType 'loss' or reduce it first`,
+        { got },
+      );
+    }
+    if (!output.requiresGrad) {
+      throw hooklensError(
+        "autograd",
+        "inclBwd: the output depends on no recorded point through recorded operations (is this inside noGrad?)",
+      );
+    }
+    return output;
+  }
+
+  /** An empty cache for this root's points. Internal. */
+  protected newCache(): ActivationMap {
+    const points = this.hookDict;
+    return new ActivationMap((name) => points.get(name)?.axes ?? []);
+  }
+
+  /**
+   * The hooks that would record, without attaching them: `[cache, fwdHooks, bwdHooks]`, to be given to `hooks()` or
+   * `runWithHooks`.
+   */
+  getCachingHooks(
+    options: IntoCacheOptions<PointsOf<this>> = {},
+  ): [
+    cache: ActivationMap<PointsOf<this>>,
+    fwdHooks: readonly (readonly [HookPoint, Capture])[],
+    bwdHooks: readonly (readonly [HookPoint, Capture])[],
+  ] {
+    const cache = (options.cache ?? this.newCache()) as ActivationMap<PointsOf<this>>;
+    if (!(cache instanceof ActivationMap)) {
+      throw hooklensError("invalid_argument", "cache: expected an ActivationMap");
+    }
+    const chosen = this.#points().filter(options.namesFilter);
+    const { fwd, bwd } = captures(chosen, cache.store, options as CachingOptions);
+    const byPoint = (named: [string, Capture][]) =>
+      named.flatMap(([, capture], i): [HookPoint, Capture][] => {
+        const point = chosen[i]?.point;
+        return point === undefined ? [] : [[point, capture]];
+      });
+    return [cache, byPoint(fwd), byPoint(bwd)];
+  }
+
+  /** Records every run from now on, until `resetHooks()`. Gives the cache, which each run overwrites. */
+  addCachingHooks(options: IntoCacheOptions<PointsOf<this>> = {}): ActivationMap<PointsOf<this>> {
+    const [cache, fwd, bwd] = this.getCachingHooks(options);
+    for (const [dir, hooks] of [["fwd", fwd] as const, ["bwd", bwd] as const]) {
+      for (const [point, capture] of hooks) this.checkAndAddHook(point, point.name ?? "", capture, { dir });
+    }
+    return cache;
+  }
+
+  /** @deprecated Use {@link addCachingHooks} or {@link runWithCache}. */
+  cacheAll(cache: ActivationMap<PointsOf<this>>, options: Omit<CachingOptions, "namesFilter"> = {}): void {
+    warn("cacheAll is deprecated: use addCachingHooks or runWithCache");
+    this.addCachingHooks({ ...options, cache });
+  }
+
+  /** @deprecated Use {@link addCachingHooks} or {@link runWithCache}. */
+  cacheSome(
+    cache: ActivationMap<PointsOf<this>>,
+    names: NamePredicate<PointsOf<this>>,
+    options: Omit<CachingOptions, "namesFilter"> = {},
+  ): void {
+    warn("cacheSome is deprecated: use addCachingHooks or runWithCache");
+    this.addCachingHooks({ ...options, namesFilter: names, cache });
+  }
+}

@@ -1,0 +1,229 @@
+/**
+ * Interventions: edits as data. They are accepted wherever a hook function is, run inside the engine, are checked against
+ * the point they are attached to before anything runs, and can be written to a file.
+ *
+ * ```ts
+ * model.runWithHooks(prompt, {
+ *   fwdHooks: {
+ *     "blocks.1.attn.hook_z": zero().at({ head: 3 }),
+ *     "blocks.2.hook_resid_pre": patchFrom(cache).at({ pos: -1 }),
+ *   },
+ * });
+ * ```
+ *
+ * At a backward hook they edit the gradient.
+ */
+
+import type { ActivationMap } from "../cache/activation-map.ts";
+import type { EngineTensor } from "../engine/engine.ts";
+import { hooklensError } from "../engine/errors.ts";
+import { describe, handleOf, isTensor } from "../tensor/base.ts";
+import type { Range } from "../tensor/indexing.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+
+/** Positions along an axis: one, a list of them, or a range. */
+export type EditPositions = number | readonly number[] | Range;
+
+/**
+ * Where an intervention edits, by the names of the point's axes (`pos`, `head`, `query`, …); `row` is the row of the
+ * batch. Axes that are left out are edited whole.
+ */
+export type EditSelection = { readonly [axis: string]: EditPositions };
+
+/** A place in a spec for a tensor: its number in {@link Intervention.tensors}. */
+interface TensorRef {
+  readonly tensor: number;
+}
+
+type Operand = number | TensorRef;
+
+/** What an intervention does, as JSON. */
+export type InterventionSpec = (
+  | { readonly kind: "zero" }
+  | { readonly kind: "scale"; readonly factor: Operand }
+  | { readonly kind: "add"; readonly value: Operand }
+  | { readonly kind: "set"; readonly value: Operand }
+  | { readonly kind: "clamp"; readonly min: number | null; readonly max: number | null }
+  | { readonly kind: "project_out"; readonly direction: TensorRef }
+  | { readonly kind: "mean_ablate"; readonly over: readonly string[] }
+  | { readonly kind: "patch"; readonly source: TensorRef }
+  | { readonly kind: "knock_out_edges"; readonly edges: readonly (readonly [query: number, key: number])[] }
+) & { readonly at?: EditSelection };
+
+/** An edit as data. Made by {@link zero}, {@link scale} and their like. */
+export class Intervention {
+  readonly #spec: InterventionSpec;
+  readonly #tensors: readonly Tensor[];
+  /** Where `patchFrom` takes the value of the point it is attached to. */
+  readonly #cache: ActivationMap | null;
+
+  /** @internal */
+  constructor(spec: InterventionSpec, tensors: readonly Tensor[] = [], cache: ActivationMap | null = null) {
+    this.#spec = spec;
+    this.#tensors = tensors;
+    this.#cache = cache;
+  }
+
+  /** What it does, such as `scale`. */
+  get kind(): InterventionSpec["kind"] {
+    return this.#spec.kind;
+  }
+
+  /** The tensors that the JSON refers to by number. */
+  get tensors(): readonly Tensor[] {
+    return this.#tensors;
+  }
+
+  /** The same edit in fewer places. Narrowing twice narrows by both; an axis named again takes the later positions. */
+  at(selection: EditSelection): Intervention {
+    return new Intervention(
+      { ...this.#spec, at: { ...this.#spec.at, ...selection } },
+      this.#tensors,
+      this.#cache,
+    );
+  }
+
+  /** This edit for the point of that name: values that come from a cache are looked up. */
+  bind(name: string): Intervention {
+    if (this.#cache === null) return this;
+    return new Intervention(this.#spec, [this.#cache.get(name)]);
+  }
+
+  /** The edit as JSON; {@link tensors} go beside it. */
+  toJSON(): InterventionSpec {
+    if (this.#cache !== null) {
+      throw hooklensError(
+        "invalid_intervention",
+        "patchFrom(cache) takes its value where it is attached: give it a name first, with bind(name), or use patchFrom(cache.get(name))",
+      );
+    }
+    return this.#spec;
+  }
+
+  /**
+   * An intervention from its JSON and tensors. What it does is checked when it is attached.
+   *
+   * @throws `invalid_intervention` for anything that {@link toJSON} would not give.
+   */
+  static fromJSON(json: unknown, tensors: readonly Tensor[] = []): Intervention {
+    if (!isSpec(json)) {
+      throw hooklensError(
+        "invalid_intervention",
+        `expected the JSON of an intervention, got ${JSON.stringify(json)}`,
+      );
+    }
+    for (const value of Object.values(json)) {
+      if (isRef(value) && tensors[value.tensor] === undefined) {
+        throw hooklensError(
+          "invalid_intervention",
+          `intervention '${json.kind}' refers to tensor ${value.tensor}, of ${tensors.length} given`,
+        );
+      }
+    }
+    return new Intervention(json, tensors);
+  }
+
+  /** The form that the engine takes, for the point of that name. @internal */
+  toEngine(name: string): { readonly json: string; readonly tensors: readonly EngineTensor[] } {
+    const bound = this.bind(name);
+    return { json: JSON.stringify(bound.toJSON()), tensors: bound.tensors.map(handleOf) };
+  }
+
+  /** `Intervention(scale at {"head":3})` */
+  toString(): string {
+    const { at, kind } = this.#spec;
+    return `Intervention(${kind}${at === undefined ? "" : ` at ${JSON.stringify(at)}`})`;
+  }
+
+  /** Shows {@link toString} when logged. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
+}
+
+const KINDS: ReadonlySet<unknown> = new Set<InterventionSpec["kind"]>([
+  "zero",
+  "scale",
+  "add",
+  "set",
+  "clamp",
+  "project_out",
+  "mean_ablate",
+  "patch",
+  "knock_out_edges",
+]);
+
+function isSpec(json: unknown): json is InterventionSpec {
+  return typeof json === "object" && json !== null && "kind" in json && KINDS.has(json.kind);
+}
+
+function isRef(value: unknown): value is TensorRef {
+  return typeof value === "object" && value !== null && "tensor" in value && typeof value.tensor === "number";
+}
+
+function operand(
+  what: string,
+  value: number | Tensor,
+): { readonly ref: Operand; readonly tensors: readonly Tensor[] } {
+  if (isTensor(value)) return { ref: { tensor: 0 }, tensors: [value] };
+  if (typeof value !== "number") {
+    throw hooklensError(
+      "invalid_intervention",
+      `${what}: expected a number or a Tensor, got ${describe(value)}`,
+    );
+  }
+  return { ref: value, tensors: [] };
+}
+
+/** Sets the activation to 0. */
+export function zero(): Intervention {
+  return new Intervention({ kind: "zero" });
+}
+
+/** Multiplies by a number, or by a tensor that broadcasts to the selected part. */
+export function scale(factor: number | Tensor): Intervention {
+  const { ref, tensors } = operand("scale", factor);
+  return new Intervention({ kind: "scale", factor: ref }, tensors);
+}
+
+/** Adds a number, or a tensor that broadcasts to the selected part, such as a steering vector `[d_model]`. */
+export function add(value: number | Tensor): Intervention {
+  const { ref, tensors } = operand("add", value);
+  return new Intervention({ kind: "add", value: ref }, tensors);
+}
+
+/** Puts a number, or a tensor that broadcasts to the selected part, in place of the activation. */
+export function set(value: number | Tensor): Intervention {
+  const { ref, tensors } = operand("set", value);
+  return new Intervention({ kind: "set", value: ref }, tensors);
+}
+
+/** Keeps values between two bounds, either of which may be null; NaN stays NaN. */
+export function clamp(min: number | null, max: number | null): Intervention {
+  return new Intervention({ kind: "clamp", min, max });
+}
+
+/** Removes the component along a direction, a tensor of the last axis' size that need not have length 1. */
+export function projectOut(direction: Tensor): Intervention {
+  const { tensors } = operand("projectOut", direction);
+  return new Intervention({ kind: "project_out", direction: { tensor: 0 } }, tensors);
+}
+
+/** Puts the mean over some axes, by default the batch and the positions, in place of the activation. */
+export function meanAblate(over: readonly string[] = ["batch", "pos"]): Intervention {
+  return new Intervention({ kind: "mean_ablate", over: [...over] });
+}
+
+/**
+ * Puts a value from another run in place of the activation: a tensor of its shape, or a cache that has the point under its
+ * name. Narrowed with {@link Intervention.at}, only that part is taken.
+ */
+export function patchFrom(source: Tensor | ActivationMap): Intervention {
+  const spec = { kind: "patch", source: { tensor: 0 } } as const;
+  return isTensor(source) ? new Intervention(spec, [source]) : new Intervention(spec, [], source);
+}
+
+/** Stops attention from positions to positions: for `hook_attn_scores` and `hook_pattern`. */
+export function knockOutEdges(edges: readonly (readonly [query: number, key: number])[]): Intervention {
+  return new Intervention({ kind: "knock_out_edges", edges: edges.map(([query, key]) => [query, key]) });
+}
