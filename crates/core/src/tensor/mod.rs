@@ -10,11 +10,13 @@ mod cross_entropy;
 mod einsum;
 mod einsum_equation;
 mod elementwise;
+mod factorizations;
 mod gathering;
 mod gemm;
 mod host;
 mod indexing;
 mod joins;
+mod linalg;
 mod losses;
 mod matmul;
 mod picks;
@@ -285,4 +287,5 @@ pub(crate) const OP_TABLES: &[&[crate::ops::Op]] = &[
     sorting::OPS,
     rope::OPS,
     attention::OPS,
+    linalg::OPS,
 ];
