@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// Runs `work` for JavaScript: a failure is thrown as data, a panic is a failure, and V8 hears of the memory taken.
 pub(crate) fn boundary<T>(env: &Env, work: impl FnOnce() -> Result<T>) -> napi::Result<T> {
     let entered = callbacks::enter(env);
-    let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| Err(panicked(payload.as_ref())));
+    let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| Err(internal(payload.as_ref())));
     drop(entered);
     memory::report(env);
     result.and_then(|value| memory::keep_limit(env).map(|()| value)).map_err(thrown)
@@ -39,7 +39,12 @@ pub(crate) fn invalid(op: &'static str, detail: String) -> napi::Error {
     thrown(Error::InvalidArgument { op, detail })
 }
 
-fn panicked(payload: &(dyn std::any::Any + Send)) -> Error {
+/// What a panic outside of [`boundary`] is thrown as.
+pub(crate) fn panicked(payload: Box<dyn std::any::Any + Send>) -> napi::Error {
+    thrown(internal(payload.as_ref()))
+}
+
+fn internal(payload: &(dyn std::any::Any + Send)) -> Error {
     let detail = payload
         .downcast_ref::<String>()
         .map(String::as_str)

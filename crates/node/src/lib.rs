@@ -3,7 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`engine`] | the functions of the `Engine` interface (`ts/engine/engine.ts`) |
-//! | [`tensor`] | the class `EngineTensor` |
+//! | [`tensor`], [`handles`] | the class `EngineTensor`; the tensors that its objects stand for |
 //! | [`args`], [`bits`] | plain arguments; typed arrays |
 //! | [`boundary`] | what every call passes through: errors as data, panics as errors |
 //! | [`memory`] | telling V8 how much we hold, and the allocator's settings |
@@ -17,8 +17,14 @@ mod bits;
 mod boundary;
 mod callbacks;
 mod engine;
+mod handles;
 mod memory;
 mod tensor;
+
+#[napi_derive::napi(module_exports)]
+pub fn init(mut exports: napi::bindgen_prelude::Object<'_>, env: napi::Env) -> napi::Result<()> {
+    tensor::register(&mut exports, &env)
+}
 
 /// Asks Node for the newest behaviour: finalizers then run inside garbage collection, so that a loop that never awaits
 /// has its tensors collected too. They may not touch JavaScript; ours drop memory and adjust one number.

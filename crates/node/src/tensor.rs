@@ -1,45 +1,62 @@
-//! The class `EngineTensor`: a handle that owns one reference to a tensor until it is disposed or collected.
+//! The class `EngineTensor`: a wrapper that holds one tensor until it is disposed or collected.
+//!
+//! It is defined by hand, unlike the other classes: a wrapper is made for every result of every operation and for every
+//! hook, and the bookkeeping that napi's macros add to an object costs as much as making the object itself.
 
 use crate::args::{Flag, Text, argument, kind, list};
 use crate::bits::TypedArray;
-use crate::boundary::{boundary, invalid, thrown};
+use crate::boundary::{boundary, thrown};
+use crate::handles::{self, Word};
 use crate::memory;
-use hooklens_core::{BackwardOptions, Error, Result, Tensor, device::device_from_name};
-use napi::Env;
-use napi::bindgen_prelude::{FromNapiRef, FromNapiValue, ObjectFinalize};
-use napi::sys;
-use napi_derive::napi;
+use hooklens_core::{BackwardOptions, Result, Tensor, device::device_from_name};
+use napi::bindgen_prelude::{FromNapiValue, JsValue, Object, ToNapiValue};
+use napi::{Env, JsError, check_status, sys};
 use std::cell::RefCell;
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::null_mut;
 
-/// See `EngineTensor` in `ts/engine/engine.ts`.
-#[napi(custom_finalize)]
-pub struct EngineTensor {
-    inner: RefCell<Option<Tensor>>,
+thread_local! {
+    /// The class, for each environment of this thread: one, unless somebody uses several contexts.
+    static CLASSES: RefCell<Vec<(sys::napi_env, sys::napi_ref)>> = const { RefCell::new(Vec::new()) };
 }
+
+/// A tensor on its way to JavaScript.
+pub struct EngineTensor(Tensor);
 
 impl From<Tensor> for EngineTensor {
     fn from(tensor: Tensor) -> Self {
-        Self { inner: RefCell::new(Some(tensor)) }
+        Self(tensor)
     }
 }
 
-impl ObjectFinalize for EngineTensor {
-    fn finalize(self, env: Env) -> napi::Result<()> {
-        drop(self);
-        memory::report_freed(&env);
-        Ok(())
+impl ToNapiValue for EngineTensor {
+    unsafe fn to_napi_value(env: sys::napi_env, Self(tensor): Self) -> napi::Result<sys::napi_value> {
+        let class = CLASSES.with_borrow(|classes| classes.iter().find(|(of, _)| *of == env).map(|(_, class)| *class));
+        let class = class.ok_or_else(|| napi::Error::from_reason("EngineTensor is not registered here"))?;
+        let (mut constructor, mut object) = (null_mut(), null_mut());
+        // SAFETY: `env` is live, and the reference was made in it. A wrapper that fails to be made is released at once.
+        unsafe {
+            check_status!(sys::napi_get_reference_value(env, class, &mut constructor))?;
+            check_status!(sys::napi_new_instance(env, constructor, 0, null_mut(), &mut object))?;
+            let word = handles::hold(tensor);
+            let status = sys::napi_wrap(env, object, word, Some(finalize), null_mut(), null_mut());
+            if status != sys::Status::napi_ok {
+                drop(handles::release(word));
+            }
+            check_status!(status)?;
+        }
+        Ok(object)
     }
 }
 
-impl EngineTensor {
-    /// The tensor, unless it was disposed.
-    pub(crate) fn get(&self) -> Result<Tensor> {
-        self.inner.borrow().clone().ok_or_else(|| Error::Disposed { what: "tensor".into() })
-    }
-
-    fn with<T>(&self, look: impl FnOnce(&Tensor) -> T) -> napi::Result<T> {
-        self.get().map(|tensor| look(&tensor)).map_err(thrown)
-    }
+/// Runs inside garbage collection: it must not touch JavaScript.
+unsafe extern "C" fn finalize(env: sys::napi_env, word: *mut c_void, _hint: *mut c_void) {
+    // A panic in some drop must not unwind into V8; there is nobody to tell.
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        drop(handles::release(word));
+        memory::report_freed(&Env::from_raw(env));
+    }));
 }
 
 argument!(TensorArg, Tensors, MaybeTensor);
@@ -49,10 +66,9 @@ pub struct TensorArg(pub(crate) Tensor);
 
 impl FromNapiValue for TensorArg {
     unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> napi::Result<Self> {
-        // SAFETY: napi passes a live environment and value; the class is checked before the pointer is used.
-        let handle = unsafe { EngineTensor::from_napi_ref(env, value) }
-            .map_err(|_| invalid("engine", format!("expected a tensor of this engine, got {}", kind(env, value))))?;
-        handle.get().map(Self).map_err(thrown)
+        // SAFETY: napi passes a live environment and value.
+        let word = unsafe { unwrap(env, value) }.map_err(thrown)?;
+        handles::held(word).map(Self).map_err(thrown)
     }
 }
 
@@ -74,7 +90,7 @@ impl FromNapiValue for MaybeTensor {
         let mut of = 0;
         // SAFETY: as above.
         unsafe {
-            napi::check_status!(sys::napi_typeof(env, value, &mut of))?;
+            check_status!(sys::napi_typeof(env, value, &mut of))?;
             if of == sys::ValueType::napi_null || of == sys::ValueType::napi_undefined {
                 return Ok(Self(None));
             }
@@ -83,100 +99,167 @@ impl FromNapiValue for MaybeTensor {
     }
 }
 
-#[napi]
-impl EngineTensor {
-    #[napi(getter)]
-    pub fn shape(&self) -> napi::Result<Vec<f64>> {
-        self.with(|t| t.dims().iter().map(|&d| d as f64).collect())
+/// # Safety
+/// `env` and `value` must be live.
+unsafe fn unwrap(env: sys::napi_env, value: sys::napi_value) -> Result<Word> {
+    let mut word = null_mut();
+    // SAFETY: the caller's promise; what is not a wrapper is refused by the call.
+    match unsafe { sys::napi_unwrap(env, value, &mut word) } {
+        sys::Status::napi_ok => Ok(word),
+        _ => Err(handles::not_ours(&kind(env, value))),
+    }
+}
+
+/// One call of a method, with up to two arguments; those that were not passed are undefined.
+struct Call {
+    env: Env,
+    this: Word,
+    args: [sys::napi_value; 2],
+}
+
+impl Call {
+    fn tensor(&self) -> Result<Tensor> {
+        handles::held(self.this)
     }
 
-    #[napi(getter)]
-    pub fn dtype(&self) -> napi::Result<&'static str> {
-        self.with(|t| t.dtype().name())
+    fn arg<T: FromNapiValue>(&self, at: usize) -> napi::Result<T> {
+        // SAFETY: the values came with the call that we are in.
+        unsafe { T::from_napi_value(self.env.raw(), self.args[at]) }
     }
+}
 
-    #[napi(getter)]
-    pub fn device(&self) -> napi::Result<String> {
-        self.with(Tensor::device_name)
+/// Unpacks a call, runs `method`, and hands over its result or throws its error.
+///
+/// # Safety
+/// Both must be what Node passed to the callback.
+unsafe fn invoke<T: ToNapiValue>(
+    env: sys::napi_env,
+    info: sys::napi_callback_info,
+    method: impl FnOnce(&Call) -> napi::Result<T>,
+) -> sys::napi_value {
+    let run = || {
+        let (mut this, mut count, mut args) = (null_mut(), 2, [null_mut(); 2]);
+        // SAFETY: the caller's promise; there is room for the two arguments asked for.
+        unsafe {
+            check_status!(sys::napi_get_cb_info(env, info, &mut count, args.as_mut_ptr(), &mut this, null_mut()))?;
+            let this = unwrap(env, this).map_err(thrown)?;
+            T::to_napi_value(env, method(&Call { env: Env::from_raw(env), this, args })?)
+        }
+    };
+    let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| Err(crate::boundary::panicked(payload)));
+    result.unwrap_or_else(|error| {
+        // SAFETY: a live environment, with no exception pending.
+        unsafe { JsError::from(error).throw_into(env) };
+        null_mut()
+    })
+}
+
+/// Makes `napi_property_descriptor`s of Rust closures.
+macro_rules! members {
+    ($( $kind:ident $name:literal => $body:expr; )*) => { [ $( {
+        unsafe extern "C" fn member(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+            // SAFETY: Node calls this with live pointers.
+            unsafe { invoke(env, info, $body) }
+        }
+        members!(@ $kind $name member)
+    } ),* ] };
+    (@ get $name:literal $member:ident) => { descriptor($name, None, Some($member)) };
+    (@ method $name:literal $member:ident) => { descriptor($name, Some($member), None) };
+}
+
+fn descriptor(
+    name: &'static std::ffi::CStr,
+    method: sys::napi_callback,
+    getter: sys::napi_callback,
+) -> sys::napi_property_descriptor {
+    sys::napi_property_descriptor {
+        utf8name: name.as_ptr(),
+        name: null_mut(),
+        method,
+        getter,
+        setter: None,
+        value: null_mut(),
+        attributes: sys::PropertyAttributes::configurable | sys::PropertyAttributes::writable,
+        data: null_mut(),
     }
+}
 
-    #[napi(getter)]
-    pub fn requires_grad(&self) -> napi::Result<bool> {
-        self.with(Tensor::requires_grad)
-    }
+fn wrap(tensor: Tensor) -> EngineTensor {
+    EngineTensor(tensor)
+}
 
-    #[napi(getter)]
-    pub fn is_leaf(&self) -> napi::Result<bool> {
-        self.with(Tensor::is_leaf)
-    }
+fn with<T>(call: &Call, look: impl FnOnce(&Tensor) -> T) -> napi::Result<T> {
+    call.tensor().map(|tensor| look(&tensor)).map_err(thrown)
+}
 
-    #[napi(getter)]
-    pub fn grad_fn(&self) -> napi::Result<Option<&'static str>> {
-        self.with(Tensor::grad_fn)
-    }
+unsafe extern "C" fn construct(_env: sys::napi_env, _info: sys::napi_callback_info) -> sys::napi_value {
+    // Whoever makes one in JavaScript gets an object without a tensor, which every method refuses.
+    null_mut()
+}
 
-    #[napi(getter)]
-    pub fn is_disposed(&self) -> bool {
-        self.inner.borrow().is_none()
-    }
-
-    #[napi]
-    pub fn to_bits(&self, env: Env) -> napi::Result<TypedArray> {
-        boundary(&env, || {
-            let tensor = self.get()?;
+/// Defines the class and exports it.
+pub(crate) fn register(exports: &mut Object<'_>, env: &Env) -> napi::Result<()> {
+    let members = members! {
+        get c"shape" => |call| with(call, |t| t.dims().iter().map(|&d| d as f64).collect::<Vec<_>>());
+        get c"dtype" => |call| with(call, |t| t.dtype().name());
+        get c"device" => |call| with(call, Tensor::device_name);
+        get c"requiresGrad" => |call| with(call, Tensor::requires_grad);
+        get c"isLeaf" => |call| with(call, Tensor::is_leaf);
+        get c"gradFn" => |call| with(call, Tensor::grad_fn);
+        get c"isDisposed" => |call| Ok(handles::is_disposed(call.this));
+        method c"toBits" => |call| boundary(&call.env, || {
+            let tensor = call.tensor()?;
             hooklens_core::memory::require(tensor.byte_size())?;
             Ok(TypedArray(tensor))
-        })
+        });
+        method c"requiringGrad" => |call| boundary(&call.env, || call.tensor()?.requiring_grad().map(wrap));
+        method c"detach" => |call| boundary(&call.env, || Ok(wrap(call.tensor()?.detach())));
+        method c"share" => |call| boundary(&call.env, || call.tensor().map(wrap));
+        method c"grad" => |call| boundary(&call.env, || Ok(call.tensor()?.grad()?.map(wrap)));
+        method c"setGrad" => |call| {
+            let MaybeTensor(grad) = call.arg(0)?;
+            boundary(&call.env, || call.tensor()?.set_grad(grad.as_ref()))
+        };
+        method c"retainGrad" => |call| boundary(&call.env, || call.tensor()?.retain_grad());
+        method c"assign" => |call| {
+            let TensorArg(value) = call.arg(0)?;
+            boundary(&call.env, || call.tensor()?.assign(&value))
+        };
+        method c"backward" => |call| {
+            let (MaybeTensor(seed), Flag(retain_graph)) = (call.arg(0)?, call.arg(1)?);
+            boundary(&call.env, || call.tensor()?.backward(seed.as_ref(), BackwardOptions { retain_graph }))
+        };
+        method c"to" => |call| {
+            let Text(device) = call.arg(0)?;
+            boundary(&call.env, || call.tensor()?.to_device(&device_from_name(&device)?).map(wrap))
+        };
+        method c"dispose" => |call| {
+            drop(handles::dispose(call.this));
+            memory::report(&call.env);
+            Ok(())
+        };
+    };
+    let name = c"EngineTensor";
+    let (mut class, mut reference) = (null_mut(), null_mut());
+    // SAFETY: a live environment; names and callbacks are static, and the length is the list's.
+    unsafe {
+        check_status!(sys::napi_define_class(
+            env.raw(),
+            name.as_ptr(),
+            name.count_bytes() as isize,
+            Some(construct),
+            null_mut(),
+            members.len(),
+            members.as_ptr(),
+            &mut class,
+        ))?;
+        check_status!(sys::napi_create_reference(env.raw(), class, 1, &mut reference))?;
+        check_status!(sys::napi_set_named_property(env.raw(), exports.raw(), name.as_ptr(), class))?;
     }
-
-    #[napi]
-    pub fn requiring_grad(&self, env: Env) -> napi::Result<Self> {
-        boundary(&env, || self.get()?.requiring_grad().map(Self::from))
-    }
-
-    #[napi]
-    pub fn detach(&self, env: Env) -> napi::Result<Self> {
-        boundary(&env, || Ok(self.get()?.detach().into()))
-    }
-
-    #[napi]
-    pub fn grad(&self, env: Env) -> napi::Result<Option<Self>> {
-        boundary(&env, || Ok(self.get()?.grad()?.map(Self::from)))
-    }
-
-    #[napi]
-    pub fn set_grad(&self, env: Env, grad: MaybeTensor) -> napi::Result<()> {
-        boundary(&env, || self.get()?.set_grad(grad.0.as_ref()))
-    }
-
-    #[napi]
-    pub fn retain_grad(&self, env: Env) -> napi::Result<()> {
-        boundary(&env, || self.get()?.retain_grad())
-    }
-
-    #[napi]
-    pub fn assign(&self, env: Env, value: TensorArg) -> napi::Result<()> {
-        boundary(&env, || self.get()?.assign(&value.0))
-    }
-
-    #[napi]
-    pub fn backward(&self, env: Env, seed: MaybeTensor, retain_graph: Flag) -> napi::Result<()> {
-        boundary(&env, || self.get()?.backward(seed.0.as_ref(), BackwardOptions { retain_graph: retain_graph.0 }))
-    }
-
-    #[napi]
-    pub fn to(&self, env: Env, device: Text) -> napi::Result<Self> {
-        boundary(&env, || self.get()?.to_device(&device_from_name(&device.0)?).map(Self::from))
-    }
-
-    #[napi]
-    pub fn share(&self, env: Env) -> napi::Result<Self> {
-        boundary(&env, || self.get().map(Self::from))
-    }
-
-    #[napi]
-    pub fn dispose(&self, env: Env) {
-        drop(self.inner.take());
-        memory::report(&env);
-    }
+    CLASSES.with_borrow_mut(|classes| {
+        // An environment that ended may have left its address to this one.
+        classes.retain(|(of, _)| *of != env.raw());
+        classes.push((env.raw(), reference));
+    });
+    Ok(())
 }

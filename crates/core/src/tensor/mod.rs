@@ -3,36 +3,49 @@
 //! A [`Tensor`] is an immutable value, cheap to clone and safe to send. The operations are methods, one file a
 //! subject; each file ends with the table through which bindings and fixtures reach them by name (see [`crate::ops`]).
 
+mod activation;
+mod arithmetic;
 mod attention;
 mod bits;
+mod compare;
 mod create;
 mod cross_entropy;
 mod einsum;
 mod einsum_equation;
+mod elements;
 mod elementwise;
+mod extremum;
 mod factorizations;
 mod gathering;
 mod gemm;
 mod host;
 mod indexing;
 mod joins;
+mod kernels;
 mod linalg;
 mod losses;
 mod matmul;
+mod normalise;
 mod picks;
 mod promotion;
+mod reduce;
 mod rope;
+mod rows;
+mod select;
 mod shape;
 mod slices;
 mod sorting;
 mod transfer;
 mod triangle;
 
+pub use activation::Gelu;
+pub use arithmetic::Rounding;
 pub use attention::AttentionOptions;
 pub use cross_entropy::{ClassLoss, Reduction};
 pub use indexing::IndexItem;
 pub(crate) use promotion::promote;
 pub use rope::RopePairs;
+pub(crate) use rows::unbroadcast;
 
 use crate::autograd::{Edge, Node};
 use crate::device::{DType, device_name};
@@ -244,17 +257,6 @@ pub(crate) fn require_float(op: &'static str, dtype: DType) -> Result<()> {
     Err(Error::WrongDtype { op, expected: "a float dtype".into(), got: dtype.name().into() })
 }
 
-/// Sums a gradient over the axes along which the operand was broadcast, back to the operand's shape.
-pub(crate) fn unbroadcast(grad: &CT, dims: &[usize]) -> Result<CT> {
-    if grad.dims() == dims {
-        return Ok(grad.clone());
-    }
-    let lead = grad.rank() - dims.len();
-    let axes: Vec<usize> =
-        (0..grad.rank()).filter(|&i| i < lead || (dims[i - lead] == 1 && grad.dims()[i] != 1)).collect();
-    Ok(grad.sum_keepdim(axes)?.reshape(dims)?)
-}
-
 /// The shape that two shapes broadcast to, as in NumPy.
 pub(crate) fn broadcast_dims(op: &'static str, a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
     let rank = a.len().max(b.len());
@@ -274,6 +276,14 @@ pub(crate) fn broadcast_dims(op: &'static str, a: &[usize], b: &[usize]) -> Resu
 /// The tables of all files, in a fixed order.
 pub(crate) const OP_TABLES: &[&[crate::ops::Op]] = &[
     elementwise::OPS,
+    activation::OPS,
+    arithmetic::OPS,
+    compare::OPS,
+    select::OPS,
+    promotion::OPS,
+    reduce::OPS,
+    extremum::OPS,
+    normalise::OPS,
     matmul::OPS,
     shape::OPS,
     slices::OPS,

@@ -74,11 +74,7 @@ fn qr_invariants(q: &Tensor, r: &Tensor) -> Result<Vec<Tensor>, String> {
 
 /// `w, V diag(w) V', V'V`.
 fn eigh_invariants(w: &Tensor, v: &Tensor) -> Result<Vec<Tensor>, String> {
-    Ok(vec![
-        w.clone(),
-        invariant("...ik,...k,...jk->...ij", &[v, w, v])?,
-        invariant("...ki,...kj->...ij", &[v, v])?,
-    ])
+    Ok(vec![w.clone(), invariant("...ik,...k,...jk->...ij", &[v, w, v])?, invariant("...ki,...kj->...ij", &[v, v])?])
 }
 
 /// Runs the steps of a straight-line program.
