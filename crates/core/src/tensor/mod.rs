@@ -10,11 +10,13 @@ mod bits;
 mod compare;
 mod create;
 mod cross_entropy;
+mod dropout;
 mod einsum;
 mod einsum_equation;
 mod elements;
 mod elementwise;
 mod extremum;
+mod fill;
 mod gathering;
 mod gemm;
 mod host;
@@ -29,10 +31,12 @@ mod promotion;
 mod reduce;
 mod rope;
 mod rows;
+mod scan;
 mod select;
 mod shape;
 mod slices;
 mod sorting;
+mod statistics;
 mod transfer;
 mod triangle;
 
@@ -281,6 +285,10 @@ pub(crate) const OP_TABLES: &[&[crate::ops::Op]] = &[
     promotion::OPS,
     reduce::OPS,
     extremum::OPS,
+    statistics::OPS,
+    scan::OPS,
+    fill::OPS,
+    dropout::OPS,
     normalise::OPS,
     matmul::OPS,
     shape::OPS,
