@@ -64,6 +64,11 @@ pub(crate) fn is_disposed(word: Word) -> bool {
     matches!(held(word), Err(Error::Disposed { .. }))
 }
 
+/// How many tensors this thread's JavaScript holds.
+pub(crate) fn live() -> usize {
+    SLOTS.with_borrow(|Slots { slots, .. }| slots.iter().filter(|slot| matches!(slot, Slot::Held(_))).count())
+}
+
 /// Takes the tensor back before its wrapper is collected. To be dropped by the caller: here the slots are borrowed.
 pub(crate) fn dispose(word: Word) -> Option<Tensor> {
     replace(word, Slot::Disposed)

@@ -233,6 +233,7 @@ pub(crate) fn register(exports: &mut Object<'_>, env: &Env) -> napi::Result<()> 
             let Text(device) = call.arg(0)?;
             boundary(&call.env, || call.tensor()?.to_device(&device_from_name(&device)?).map(wrap))
         };
+        method c"display" => |call| boundary(&call.env, || call.tensor()?.display());
         method c"dispose" => |call| {
             drop(handles::dispose(call.this));
             memory::report(&call.env);

@@ -101,6 +101,10 @@ impl HookRegistry {
         value: &mut Tensor,
     ) -> Result<()> {
         match &entry.body {
+            Body::Intervention(edit) => {
+                *value = edit.apply(info, value)?;
+                Ok(())
+            }
             Body::Capture(capture) => capture.store(info, direction, name, value),
             Body::Callback(token) => match self.call(token.id, point, direction, name, value)? {
                 None => Ok(()),

@@ -5,7 +5,7 @@
 //! before made of the activation:
 //!
 //! * a **callback** is a number that the binding's [`Trampoline`] turns into a call of the user's function;
-//! * an **intervention** is an edit written as data, run here;
+//! * an **intervention** ([`Intervention`]) is an edit written as data, run here;
 //! * a **capture** ([`CaptureOptions`]) keeps a reference in a [`CacheStore`].
 //!
 //! Backward listeners get the gradient of the point's output. They become part of the graph when the point fires, so
@@ -20,6 +20,7 @@ mod cache;
 mod callback;
 mod capture;
 mod fire;
+mod intervention;
 mod names;
 mod point;
 mod registry;
@@ -30,6 +31,7 @@ pub use cache::CacheStore;
 pub use callback::{CallbackId, Trampoline};
 pub use capture::{CaptureOptions, PosSlice};
 pub use fire::NESTING_LIMIT;
+pub use intervention::{Edit, Intervention, Number, Operand, PlaceRange, Places, TensorRef};
 pub use names::{act_name, canonical_name};
 pub use point::{HookPointId, PointInfo};
 pub use registry::{AddOptions, BodyKind, Direction, HandleId, HandleInfo, HookBody, HookFilter, HookRegistry};

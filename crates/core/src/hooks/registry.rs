@@ -2,12 +2,14 @@
 
 use super::callback::{CallbackTable, CallbackToken};
 use super::capture::Capture;
+use super::intervention::{Attached, Intervention};
 use super::{CacheStore, CallbackId, CaptureOptions, HookPointId, PointInfo, Trampoline};
 use crate::autograd::lock;
 use crate::error::{Error, Result};
+use crate::tensor::Tensor;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 /// Which way data pass the point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,6 +56,13 @@ impl Direction {
 pub enum HookBody {
     /// A function of the binding, called through the registry's [`Trampoline`].
     Callback(CallbackId),
+    /// Edits what passes.
+    Intervention {
+        /// The edit.
+        intervention: Intervention,
+        /// The tensors that it refers to.
+        tensors: Vec<Tensor>,
+    },
     /// Stores what passes.
     Capture {
         /// Where to.
@@ -68,6 +77,8 @@ pub enum HookBody {
 pub enum BodyKind {
     /// See [`HookBody::Callback`].
     Callback(CallbackId),
+    /// See [`HookBody::Intervention`].
+    Intervention,
     /// See [`HookBody::Capture`].
     Capture,
 }
@@ -137,6 +148,7 @@ pub(super) struct Entry {
 
 pub(super) enum Body {
     Callback(Arc<CallbackToken>),
+    Intervention(Attached),
     Capture(Capture),
 }
 
@@ -145,6 +157,8 @@ pub(super) type Entries = Arc<[Arc<Entry>]>;
 
 struct Slot {
     info: PointInfo,
+    /// The sizes of the axes that are the same in every run.
+    sizes: OnceLock<Vec<Option<usize>>>,
     /// By [`Direction`]. Locked only to copy or swap the pointer.
     entries: [RwLock<Entries>; 2],
 }
@@ -186,7 +200,11 @@ impl HookRegistry {
         }
         let slots: Vec<Slot> = points
             .into_iter()
-            .map(|info| Slot { info, entries: Direction::BOTH.map(|_| RwLock::new(Entries::from([]))) })
+            .map(|info| Slot {
+                info,
+                sizes: OnceLock::new(),
+                entries: Direction::BOTH.map(|_| RwLock::new(Entries::from([]))),
+            })
             .collect();
         Ok(Self(Arc::new(Shared {
             watched: slots.iter().map(|_| AtomicU8::new(0)).collect(),
@@ -213,6 +231,20 @@ impl HookRegistry {
     /// What is known of a point.
     pub fn info(&self, point: HookPointId) -> Result<&PointInfo> {
         self.slot(point).map(|slot| &slot.info)
+    }
+
+    /// Declares the sizes of a point's axes where they are the same in every run (`None` elsewhere), so that an
+    /// intervention that does not fit is refused when it is attached. Once a point; later calls are ignored.
+    pub fn declare_sizes(&self, point: HookPointId, sizes: Vec<Option<usize>>) -> Result<()> {
+        let slot = self.slot(point)?;
+        if sizes.len() != slot.info.axes.len() {
+            return Err(Error::InvalidArgument {
+                op: "hookPoints",
+                detail: format!("{} sizes for the {} axes of '{}'", sizes.len(), slot.info.axes.len(), slot.info.name),
+            });
+        }
+        slot.sizes.get_or_init(|| sizes);
+        Ok(())
     }
 
     /// Sets what runs callbacks, in place of what did before.
@@ -258,7 +290,7 @@ impl HookRegistry {
         body: HookBody,
         options: AddOptions,
     ) -> Result<HandleId> {
-        self.slot(point)?;
+        let slot = self.slot(point)?;
         let handle = HandleId(self.0.next_handle.fetch_add(1, Ordering::Relaxed));
         let body = match body {
             HookBody::Callback(id) => {
@@ -269,6 +301,16 @@ impl HookRegistry {
                     });
                 }
                 Body::Callback(self.0.callbacks.token(id))
+            }
+            HookBody::Intervention { intervention, tensors } => {
+                if !options.aliases.is_empty() {
+                    return Err(Error::InvalidIntervention {
+                        hook: slot.info.name.clone(),
+                        detail: "aliases would apply the edit several times".into(),
+                    });
+                }
+                let sizes = slot.sizes.get().map_or(&[][..], Vec::as_slice);
+                Body::Intervention(Attached::new(&intervention, &tensors, &slot.info, sizes, direction)?)
             }
             HookBody::Capture { cache, options: capture } => {
                 if capture.key.is_some() && options.aliases.len() > 1 {
@@ -330,6 +372,7 @@ impl HookRegistry {
                         level: entry.level,
                         body: match &entry.body {
                             Body::Callback(token) => BodyKind::Callback(token.id),
+                            Body::Intervention(_) => BodyKind::Intervention,
                             Body::Capture(_) => BodyKind::Capture,
                         },
                     })

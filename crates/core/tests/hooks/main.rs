@@ -4,6 +4,8 @@
 mod captures;
 mod firing;
 mod gradients;
+mod intervention_errors;
+mod interventions;
 mod registry;
 mod robustness;
 mod selection;

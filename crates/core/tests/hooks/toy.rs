@@ -10,25 +10,25 @@ use hooklens_core::{BackwardOptions, Error, Result, Tensor};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-pub const A: HookPointId = HookPointId(0);
-pub const B: HookPointId = HookPointId(1);
-pub const FWD: Direction = Direction::Forward;
-pub const BWD: Direction = Direction::Backward;
+pub(crate) const A: HookPointId = HookPointId(0);
+pub(crate) const B: HookPointId = HookPointId(1);
+pub(crate) const FWD: Direction = Direction::Forward;
+pub(crate) const BWD: Direction = Direction::Backward;
 
 /// What a callback is told besides the value.
-pub struct Firing<'a> {
-    pub point: HookPointId,
-    pub direction: Direction,
-    pub name: &'a str,
+pub(crate) struct Firing<'a> {
+    pub(crate) point: HookPointId,
+    pub(crate) direction: Direction,
+    pub(crate) name: &'a str,
 }
 
 type Function = Arc<dyn Fn(&Tensor, &Firing<'_>) -> Result<Option<Tensor>> + Send + Sync>;
 
 #[derive(Default)]
-pub struct Functions(Mutex<HashMap<CallbackId, Function>>);
+pub(crate) struct Functions(Mutex<HashMap<CallbackId, Function>>);
 
 impl Functions {
-    pub fn forget(&self, id: CallbackId) {
+    pub(crate) fn forget(&self, id: CallbackId) {
         self.0.lock().unwrap().remove(&id);
     }
 }
@@ -48,41 +48,41 @@ impl Trampoline for Functions {
 }
 
 #[derive(Clone)]
-pub struct Toy {
-    pub registry: HookRegistry,
-    pub functions: Arc<Functions>,
+pub(crate) struct Toy {
+    pub(crate) registry: HookRegistry,
+    pub(crate) functions: Arc<Functions>,
 }
 
-pub fn point(name: &str, axes: &[&str]) -> PointInfo {
+pub(crate) fn point(name: &str, axes: &[&str]) -> PointInfo {
     PointInfo { name: name.into(), axes: axes.iter().map(|a| (*a).to_owned()).collect(), default: true }
 }
 
 impl Toy {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_axes(&[])
     }
 
-    pub fn with_axes(axes: &[&str]) -> Self {
+    pub(crate) fn with_axes(axes: &[&str]) -> Self {
         Self::with_points(vec![point("hook_a", axes), point("hook_b", axes)])
     }
 
-    pub fn with_points(points: Vec<PointInfo>) -> Self {
+    pub(crate) fn with_points(points: Vec<PointInfo>) -> Self {
         let registry = HookRegistry::new(points).unwrap();
         let functions = Arc::new(Functions::default());
         registry.set_trampoline(functions.clone());
         Self { registry, functions }
     }
 
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let a = self.registry.fire(A, affine(x, 2.0, 0.0))?;
         self.registry.fire(B, affine(&a, 1.0, 1.0))
     }
 
-    pub fn total(&self, x: &Tensor) -> Result<Tensor> {
+    pub(crate) fn total(&self, x: &Tensor) -> Result<Tensor> {
         Ok(sum(&self.forward(x)?))
     }
 
-    pub fn callback(
+    pub(crate) fn callback(
         &self,
         f: impl Fn(&Tensor, &Firing<'_>) -> Result<Option<Tensor>> + Send + Sync + 'static,
     ) -> CallbackId {
@@ -92,7 +92,7 @@ impl Toy {
         id
     }
 
-    pub fn hook(
+    pub(crate) fn hook(
         &self,
         point: HookPointId,
         direction: Direction,
@@ -103,7 +103,7 @@ impl Toy {
         self.registry.add(point, direction, body, options).unwrap()
     }
 
-    pub fn capture(
+    pub(crate) fn capture(
         &self,
         point: HookPointId,
         direction: Direction,
@@ -115,45 +115,45 @@ impl Toy {
     }
 
     /// Handles at `hook_a` and `hook_b`, each forward and backward.
-    pub fn counts(&self) -> [[usize; 2]; 2] {
+    pub(crate) fn counts(&self) -> [[usize; 2]; 2] {
         [A, B].map(|p| {
             [FWD, BWD].map(|d| self.registry.list(Some(p)).iter().filter(|handle| handle.direction == d).count())
         })
     }
 
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.registry.remove_where(HookFilter::default());
     }
 }
 
 /// `a x + b`, with gradient.
-pub fn affine(x: &Tensor, a: f64, b: f64) -> Tensor {
+pub(crate) fn affine(x: &Tensor, a: f64, b: f64) -> Tensor {
     let y = x.data().affine(a, b).unwrap();
     record_unary("affine", y, x, move |g: &CT| Ok(g.affine(a, 0.0)?)).unwrap()
 }
 
-pub fn sum(x: &Tensor) -> Tensor {
+pub(crate) fn sum(x: &Tensor) -> Tensor {
     let dims = x.dims().to_vec();
     let y = x.data().sum_all().unwrap();
     record_unary("sum", y, x, move |g: &CT| Ok(g.broadcast_as(dims.as_slice())?.contiguous()?)).unwrap()
 }
 
 /// 1, 2, 3, … in that shape.
-pub fn x(dims: &[usize]) -> Tensor {
+pub(crate) fn x(dims: &[usize]) -> Tensor {
     let n: usize = dims.iter().product();
     let data: Vec<f32> = (1..=n).map(|i| i as f32).collect();
     Tensor::from_slice(&data, dims).unwrap()
 }
 
-pub fn values(t: &Tensor) -> Vec<f32> {
+pub(crate) fn values(t: &Tensor) -> Vec<f32> {
     t.to_vec().unwrap()
 }
 
-pub fn backward(t: &Tensor) -> Result<()> {
+pub(crate) fn backward(t: &Tensor) -> Result<()> {
     t.backward(None, BackwardOptions::default())
 }
 
-pub fn code<T>(result: Result<T>) -> (&'static str, String) {
+pub(crate) fn code<T>(result: Result<T>) -> (&'static str, String) {
     match result {
         Ok(_) => panic!("expected an error"),
         Err(e) => (e.code(), e.to_string()),
@@ -161,29 +161,29 @@ pub fn code<T>(result: Result<T>) -> (&'static str, String) {
 }
 
 /// The error that a trampoline gives when a user's function threw.
-pub fn thrown(firing: &Firing<'_>) -> Error {
+pub(crate) fn thrown(firing: &Firing<'_>) -> Error {
     Error::Callback { hook: firing.name.to_owned() }
 }
 
-pub fn prepend() -> AddOptions {
+pub(crate) fn prepend() -> AddOptions {
     AddOptions { prepend: true, ..AddOptions::default() }
 }
 
-pub fn permanent() -> AddOptions {
+pub(crate) fn permanent() -> AddOptions {
     AddOptions { permanent: true, ..AddOptions::default() }
 }
 
-pub fn level(level: u32) -> AddOptions {
+pub(crate) fn level(level: u32) -> AddOptions {
     AddOptions { level: Some(level), ..AddOptions::default() }
 }
 
 /// A list that hooks write to.
-pub type Log<T> = Arc<Mutex<Vec<T>>>;
+pub(crate) type Log<T> = Arc<Mutex<Vec<T>>>;
 
-pub fn log<T>() -> Log<T> {
+pub(crate) fn log<T>() -> Log<T> {
     Arc::default()
 }
 
-pub fn read<T: Clone>(log: &Log<T>) -> Vec<T> {
+pub(crate) fn read<T: Clone>(log: &Log<T>) -> Vec<T> {
     log.lock().unwrap().clone()
 }
