@@ -51,11 +51,6 @@ pub fn parameter(env: Env, value: TensorArg) -> napi::Result<EngineTensor> {
 }
 
 #[napi]
-pub fn set_grad_enabled(on: Flag) -> bool {
-    autograd::set_grad_enabled(on.0)
-}
-
-#[napi]
 pub fn gradients(
     env: Env,
     output: TensorArg,
@@ -63,12 +58,19 @@ pub fn gradients(
     inputs: Tensors,
     retain_graph: Flag,
 ) -> napi::Result<Vec<Option<EngineTensor>>> {
-    let options = BackwardOptions { retain_graph: retain_graph.0 };
     boundary(&env, || {
-        let inputs: Vec<&Tensor> = inputs.0.iter().collect();
-        let gradients = autograd::gradients(&output.0, seed.0.as_ref(), &inputs, options)?;
-        gradients.into_iter().map(|g| g.map(|g| Tensor::constant(g).map(EngineTensor::from)).transpose()).collect()
+        let of: Vec<&Tensor> = inputs.0.iter().collect();
+        let options = BackwardOptions { retain_graph: retain_graph.0 };
+        autograd::gradients(&output.0, seed.0.as_ref(), &of, options)?
+            .into_iter()
+            .map(|grad| grad.map(|g| Tensor::constant(g).map(EngineTensor::from)).transpose())
+            .collect()
     })
+}
+
+#[napi]
+pub fn set_grad_enabled(on: Flag) -> bool {
+    autograd::set_grad_enabled(on.0)
 }
 
 #[napi]

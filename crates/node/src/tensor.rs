@@ -219,7 +219,6 @@ pub(crate) fn register(exports: &mut Object<'_>, env: &Env) -> napi::Result<()> 
             hooklens_core::memory::require(tensor.byte_size())?;
             Ok(TypedArray(tensor))
         });
-        method c"display" => |call| boundary(&call.env, || call.tensor()?.display());
         method c"requiringGrad" => |call| boundary(&call.env, || call.tensor()?.requiring_grad().map(wrap));
         method c"detach" => |call| boundary(&call.env, || Ok(wrap(call.tensor()?.detach())));
         method c"share" => |call| boundary(&call.env, || call.tensor().map(wrap));
@@ -241,6 +240,7 @@ pub(crate) fn register(exports: &mut Object<'_>, env: &Env) -> napi::Result<()> 
             let Text(device) = call.arg(0)?;
             boundary(&call.env, || call.tensor()?.to_device(&device_from_name(&device)?).map(wrap))
         };
+        method c"display" => |call| boundary(&call.env, || call.tensor()?.display());
         method c"dispose" => |call| {
             drop(handles::dispose(call.this));
             memory::report(&call.env);

@@ -6,7 +6,6 @@ use crate::tensor::{CT, Tensor};
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How [`Tensor::backward`] treats the graph.
@@ -37,6 +36,25 @@ impl Tensor {
         }
         Ok(())
     }
+
+    /// The gradient to start from: `seed`, checked, or ones for a single element.
+    fn seed(&self, op: &'static str, seed: Option<&Tensor>) -> Result<CT> {
+        match seed {
+            Some(seed) if seed.dims() != self.dims() => Err(Error::ShapeMismatch {
+                op,
+                detail: format!("gradient of shape {:?} for a tensor of shape {:?}", seed.dims(), self.dims()),
+            }),
+            Some(seed) => Ok(seed.data().to_dtype(self.data().dtype())?),
+            None if self.elem_count() == 1 => Ok(self.data().ones_like()?),
+            None => Err(Error::Autograd {
+                op,
+                detail: format!(
+                    "a result of shape {:?} needs a gradient argument; only one-element results go without",
+                    self.dims()
+                ),
+            }),
+        }
+    }
 }
 
 thread_local! {
@@ -61,27 +79,6 @@ impl WalkNumber {
 impl Drop for WalkNumber {
     fn drop(&mut self) {
         WALK.set(self.0);
-    }
-}
-
-impl Tensor {
-    /// The gradient that a backward pass from here starts with.
-    fn seed(&self, op: &'static str, seed: Option<&Tensor>) -> Result<CT> {
-        match seed {
-            Some(seed) if seed.dims() != self.dims() => Err(Error::ShapeMismatch {
-                op,
-                detail: format!("gradient of shape {:?} for a tensor of shape {:?}", seed.dims(), self.dims()),
-            }),
-            Some(seed) => Ok(seed.data().to_dtype(self.data().dtype())?),
-            None if self.elem_count() == 1 => Ok(self.data().ones_like()?),
-            None => Err(Error::Autograd {
-                op,
-                detail: format!(
-                    "a result of shape {:?} needs a gradient argument; only one-element results go without",
-                    self.dims()
-                ),
-            }),
-        }
     }
 }
 
@@ -138,24 +135,32 @@ fn add(pending: &mut BTreeMap<u64, Pending>, edge: &Edge, grad: CT) -> Result<()
     Ok(())
 }
 
-/// The gradients of `output` with respect to several tensors, kept apart from their `.grad`; `None` where none flows.
-/// Used where the caller wants values, not state.
+/// Gradients of several tensors at once, kept apart from their `.grad`. Used where the caller wants values, not state.
 pub fn gradients(
     output: &Tensor,
     seed: Option<&Tensor>,
     of: &[&Tensor],
     options: BackwardOptions,
 ) -> Result<Vec<Option<CT>>> {
-    let untracked = |what: &str| Error::Autograd { op: "grad", detail: format!("{what} requires no gradient") };
-    let edge = output.edge().ok_or_else(|| untracked("the output"))?;
+    let edge = output
+        .edge()
+        .ok_or_else(|| Error::Autograd { op: "grad", detail: "the output requires no gradient".into() })?;
     let seed = output.seed("grad", seed)?;
-    let of = of.iter().map(|t| t.edge().ok_or_else(|| untracked("an input"))).collect::<Result<Vec<_>>>()?;
-    let before: Vec<bool> = of.iter().map(|edge| edge.node.retain.swap(true, Relaxed)).collect();
+    let wanted = of
+        .iter()
+        .map(|tensor| tensor.edge().cloned())
+        .collect::<Option<Vec<Edge>>>()
+        .ok_or_else(|| Error::Autograd { op: "grad", detail: "an input requires no gradient".into() })?;
+    let before: Vec<bool> =
+        wanted.iter().map(|edge| edge.node.retain.swap(true, std::sync::atomic::Ordering::Relaxed)).collect();
     let walked = walk(edge, seed, options);
-    // Backwards, because an input may come twice and only its first entry knows how it was.
-    for (edge, before) in of.iter().zip(before).rev() {
-        edge.node.retain.store(before, Relaxed);
+    // Backwards, so that a tensor named twice gets back what it had before the first time.
+    for (edge, before) in wanted.iter().zip(before).rev() {
+        edge.node.retain.store(before, std::sync::atomic::Ordering::Relaxed);
     }
     let found: HashMap<u64, Vec<Option<CT>>> = walked?.into_iter().map(|(node, grads)| (node.id, grads)).collect();
-    Ok(of.iter().map(|edge| found.get(&edge.node.id).and_then(|g| g.get(edge.index).cloned().flatten())).collect())
+    Ok(wanted
+        .iter()
+        .map(|edge| found.get(&edge.node.id).and_then(|grads| grads.get(edge.index).cloned().flatten()))
+        .collect())
 }

@@ -10,6 +10,7 @@ mod bits;
 mod compare;
 mod create;
 mod cross_entropy;
+mod display;
 mod einsum;
 mod einsum_equation;
 mod elements;
