@@ -10,12 +10,15 @@ mod bits;
 mod compare;
 mod create;
 mod cross_entropy;
+mod display;
+mod dropout;
 mod einsum;
 mod einsum_equation;
 mod elements;
 mod elementwise;
 mod extremum;
 mod factorizations;
+mod fill;
 mod gathering;
 mod gemm;
 mod host;
@@ -31,10 +34,12 @@ mod promotion;
 mod reduce;
 mod rope;
 mod rows;
+mod scan;
 mod select;
 mod shape;
 mod slices;
 mod sorting;
+mod statistics;
 mod transfer;
 mod triangle;
 
@@ -283,6 +288,10 @@ pub(crate) const OP_TABLES: &[&[crate::ops::Op]] = &[
     promotion::OPS,
     reduce::OPS,
     extremum::OPS,
+    statistics::OPS,
+    scan::OPS,
+    fill::OPS,
+    dropout::OPS,
     normalise::OPS,
     matmul::OPS,
     shape::OPS,
