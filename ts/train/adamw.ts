@@ -103,7 +103,10 @@ export class AdamW implements Disposable {
     for (const [name, parameter] of this.#named()) {
       if (names.has(name)) throw new HooklensError("invalid_argument", `AdamW: '${name}' is there twice`);
       if (!parameter.requiresGrad || !parameter.isLeaf) {
-        throw new HooklensError("invalid_argument", `AdamW: '${name}' is not a parameter; make it with parameter()`);
+        throw new HooklensError(
+          "invalid_argument",
+          `AdamW: '${name}' is not a parameter; make it with parameter()`,
+        );
       }
       names.add(name);
     }
@@ -188,7 +191,10 @@ export class AdamW implements Disposable {
    * @throws `weight_mismatch` for a name that is no parameter, a tensor that is missing, or another shape; then nothing
    * has changed.
    */
-  loadStateDict(state: { readonly tensors: ReadonlyMap<string, Tensor>; readonly steps: Readonly<Record<string, number>> }): void {
+  loadStateDict(state: {
+    readonly tensors: ReadonlyMap<string, Tensor>;
+    readonly steps: Readonly<Record<string, number>>;
+  }): void {
     const parameters = new Map(this.#named());
     const find = (name: string, key: string): Tensor => {
       const parameter = parameters.get(name);
@@ -197,7 +203,11 @@ export class AdamW implements Disposable {
       if (expected === undefined || value?.shape.join(", ") !== expected) {
         const got = value === undefined ? "nothing" : `shape [${value.shape.join(", ")}]`;
         const wanted = expected === undefined ? "no such parameter" : `shape [${expected}]`;
-        throw new HooklensError("weight_mismatch", `AdamW state '${name}.${key}': expected ${wanted}, got ${got}`, { name });
+        throw new HooklensError(
+          "weight_mismatch",
+          `AdamW state '${name}.${key}': expected ${wanted}, got ${got}`,
+          { name },
+        );
       }
       return value;
     };
