@@ -44,6 +44,7 @@ export {
   type EditSelection,
   Intervention,
   type InterventionSpec,
+  type KnockOutOptions,
   knockOutEdges,
   meanAblate,
   patchFrom,

@@ -206,7 +206,7 @@ export interface Engine {
     inputs: readonly EngineTensor[],
     retainGraph: boolean,
   ): (EngineTensor | null)[];
-  /** Handles that are neither disposed nor collected. */
+  /** Tensors of this thread that are neither disposed nor collected. */
   liveTensors(): number;
   /** Bytes held by live tensor handles, and the limit over which creating one throws `memory_limit` (0: none). */
   liveBytes(): number;

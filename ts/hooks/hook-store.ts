@@ -183,7 +183,7 @@ function bodyOf(hook: Hook, handle: LensHandle): HookBody {
   if (typeof hook === "function") return { kind: "callback", callback: registerCallback(hook, handle.point) };
   const data = dataBody(hook, handle);
   if (handle.point.hookConversion === null) return data;
-  return { kind: "callback", callback: registerCallback(throughRegistry(data), handle.point) };
+  return { kind: "callback", callback: registerCallback(throughRegistry(data, handle.name), handle.point) };
 }
 
 function dataBody(hook: Exclude<Hook, HookFn>, handle: LensHandle): HookBody {
@@ -203,8 +203,8 @@ function dataBody(hook: Exclude<Hook, HookFn>, handle: LensHandle): HookBody {
  * A conversion is a pair of functions, so what the engine runs by itself must go through JavaScript to see converted
  * values: through a registry of one point.
  */
-function throughRegistry(body: HookBody): HookFn {
-  const registry = engine().createRegistry([{ name: "converted", axes: [], default: true }]);
+function throughRegistry(body: HookBody, name: string): HookFn {
+  const registry = engine().createRegistry([{ name, axes: [], default: true }]);
   registry.add(0, "fwd", body, {});
   return (value) => wrap(registry.fire(0, handleOf(value)));
 }

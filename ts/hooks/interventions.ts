@@ -35,7 +35,10 @@ interface TensorRef {
   readonly tensor: number;
 }
 
-type Operand = number | TensorRef;
+/** A number that JSON has no sign for is spelled. */
+type JsonNumber = number | "inf" | "-inf";
+
+type Operand = JsonNumber | TensorRef;
 
 /** What an intervention does, as JSON. */
 export type InterventionSpec = (
@@ -43,11 +46,16 @@ export type InterventionSpec = (
   | { readonly kind: "scale"; readonly factor: Operand }
   | { readonly kind: "add"; readonly value: Operand }
   | { readonly kind: "set"; readonly value: Operand }
-  | { readonly kind: "clamp"; readonly min: number | null; readonly max: number | null }
+  | { readonly kind: "clamp"; readonly min: JsonNumber | null; readonly max: JsonNumber | null }
   | { readonly kind: "project_out"; readonly direction: TensorRef }
   | { readonly kind: "mean_ablate"; readonly over: readonly string[] }
+  | { readonly kind: "mean_ablate"; readonly mean: TensorRef }
   | { readonly kind: "patch"; readonly source: TensorRef }
-  | { readonly kind: "knock_out_edges"; readonly edges: readonly (readonly [query: number, key: number])[] }
+  | {
+      readonly kind: "knock_out_edges";
+      readonly edges: readonly (readonly [query: number, key: number])[];
+      readonly renormalise: boolean;
+    }
 ) & { readonly at?: EditSelection };
 
 /** An edit as data. Made by {@link zero}, {@link scale} and their like. */
@@ -161,18 +169,28 @@ function isRef(value: unknown): value is TensorRef {
   return typeof value === "object" && value !== null && "tensor" in value && typeof value.tensor === "number";
 }
 
-function operand(
-  what: string,
-  value: number | Tensor,
-): { readonly ref: Operand; readonly tensors: readonly Tensor[] } {
-  if (isTensor(value)) return { ref: { tensor: 0 }, tensors: [value] };
-  if (typeof value !== "number") {
+function jsonNumber(what: string, value: unknown): JsonNumber {
+  if (typeof value !== "number" || Number.isNaN(value)) {
     throw hooklensError(
       "invalid_intervention",
       `${what}: expected a number or a Tensor, got ${describe(value)}`,
     );
   }
-  return { ref: value, tensors: [] };
+  if (Number.isFinite(value)) return value;
+  return value > 0 ? "inf" : "-inf";
+}
+
+function operand(
+  what: string,
+  value: number | Tensor,
+): { readonly ref: Operand; readonly tensors: readonly Tensor[] } {
+  if (isTensor(value)) return { ref: { tensor: 0 }, tensors: [value] };
+  return { ref: jsonNumber(what, value), tensors: [] };
+}
+
+function tensorOnly(what: string, value: Tensor): readonly [Tensor] {
+  if (isTensor(value)) return [value];
+  throw hooklensError("invalid_intervention", `${what}: expected a Tensor, got ${describe(value)}`);
 }
 
 /** Sets the activation to 0. */
@@ -200,18 +218,29 @@ export function set(value: number | Tensor): Intervention {
 
 /** Keeps values between two bounds, either of which may be null; NaN stays NaN. */
 export function clamp(min: number | null, max: number | null): Intervention {
-  return new Intervention({ kind: "clamp", min, max });
+  const bound = (value: number | null) => (value === null ? null : jsonNumber("clamp", value));
+  return new Intervention({ kind: "clamp", min: bound(min), max: bound(max) });
 }
 
-/** Removes the component along a direction, a tensor of the last axis' size that need not have length 1. */
+/**
+ * Removes the component along a direction `[d]`, or in the span of several `[k, d]`, of the last axis' size. They need
+ * not have length 1 or be orthogonal.
+ */
 export function projectOut(direction: Tensor): Intervention {
-  const { tensors } = operand("projectOut", direction);
-  return new Intervention({ kind: "project_out", direction: { tensor: 0 } }, tensors);
+  return new Intervention(
+    { kind: "project_out", direction: { tensor: 0 } },
+    tensorOnly("projectOut", direction),
+  );
 }
 
-/** Puts the mean over some axes, by default the batch and the positions, in place of the activation. */
-export function meanAblate(over: readonly string[] = ["batch", "pos"]): Intervention {
-  return new Intervention({ kind: "mean_ablate", over: [...over] });
+/**
+ * Puts a mean in place of the activation: its own mean over some axes, by default the batch and the positions, or one
+ * that was computed before, a tensor that broadcasts to the selected part.
+ */
+export function meanAblate(over: readonly string[] | Tensor = ["batch", "pos"]): Intervention {
+  return isTensor(over)
+    ? new Intervention({ kind: "mean_ablate", mean: { tensor: 0 } }, [over])
+    : new Intervention({ kind: "mean_ablate", over: [...over] });
 }
 
 /**
@@ -223,7 +252,20 @@ export function patchFrom(source: Tensor | ActivationMap): Intervention {
   return isTensor(source) ? new Intervention(spec, [source]) : new Intervention(spec, [], source);
 }
 
-/** Stops attention from positions to positions: for `hook_attn_scores` and `hook_pattern`. */
-export function knockOutEdges(edges: readonly (readonly [query: number, key: number])[]): Intervention {
-  return new Intervention({ kind: "knock_out_edges", edges: edges.map(([query, key]) => [query, key]) });
+/** Settings of {@link knockOutEdges}. */
+export interface KnockOutOptions {
+  /**
+   * Rescale the rows of a pattern that lost edges, so that they sum to 1 again. Scores need no rescaling.
+   * @default false
+   */
+  readonly renormalise?: boolean;
+}
+
+/** Stops attention from query to key positions: at `hook_attn_scores` (the softmax follows) or at `hook_pattern`. */
+export function knockOutEdges(
+  edges: readonly (readonly [query: number, key: number])[],
+  { renormalise = false }: KnockOutOptions = {},
+): Intervention {
+  const pairs = edges.map(([query, key]) => [query, key] as const);
+  return new Intervention({ kind: "knock_out_edges", edges: pairs, renormalise });
 }

@@ -28,17 +28,18 @@ type Join<Prefix extends string, Key extends string> = Prefix extends "" ? Key :
 /** Properties that every module has; their hook points, if any, are views and not children. */
 type OwnKeys<M> = Exclude<Extract<keyof M, string>, keyof HookedRoot | keyof Module>;
 
-type Merge<Union> = (Union extends unknown ? (part: Union) => void : never) extends (
-  whole: infer Whole,
-) => void
-  ? Whole
-  : never;
+/** No points. Not `unknown`, which would swallow the others in a union. */
+type None = Record<never, never>;
+
+/** The intersection of a union's members. */
+type Merge<Union> = [Union] extends [never]
+  ? None
+  : (Union extends unknown ? (part: Union) => void : never) extends (whole: infer Whole) => void
+    ? Whole
+    : never;
 
 /** Paths deeper than this are not typed (they still work, through predicates and expressions). */
 type Deeper = [never, 0, 1, 2, 3, 4, 5, 6, 7];
-
-/** No points. Not `unknown`, which would swallow the others in a union. */
-type None = Record<never, never>;
 
 type Collect<M, Prefix extends string, Depth extends number> = [Depth] extends [never]
   ? None

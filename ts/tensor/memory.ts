@@ -14,9 +14,9 @@ import type { Tensor } from "./tensor.ts";
 
 /** What {@link memory} counts. */
 export interface MemoryUse {
-  /** Tensors that are neither disposed nor collected. */
+  /** Tensors of this thread that are neither disposed nor collected. */
   readonly tensors: number;
-  /** Bytes of their elements. */
+  /** Bytes that the engine holds in this process: elements, and what recorded operations keep. */
   readonly bytes: number;
 }
 
@@ -61,7 +61,7 @@ export function keep<T extends Tensor>(tensor: T): T {
   return tensor;
 }
 
-/** How much the live tensors of this process hold. */
+/** How many tensors this thread has, and how much memory all of the process take. */
 export function memory(): MemoryUse {
   return { tensors: engine().liveTensors(), bytes: engine().liveBytes() };
 }

@@ -2,9 +2,10 @@
 
 use crate::args::{Dims, Flag, PlainArgs, Text, Whole};
 use crate::bits::Bits;
-use crate::boundary::boundary_pure;
-use crate::tensor::{EngineTensor, TensorArg, Tensors};
-use hooklens_core::{DType, Error, Tensor, autograd, memory, ops};
+use crate::boundary::{boundary, boundary_pure};
+use crate::handles;
+use crate::tensor::{EngineTensor, MaybeTensor, TensorArg, Tensors};
+use hooklens_core::{BackwardOptions, DType, Error, Tensor, autograd, memory, ops};
 use napi::Env;
 use napi_derive::napi;
 
@@ -50,8 +51,31 @@ pub fn parameter(env: Env, value: TensorArg) -> napi::Result<EngineTensor> {
 }
 
 #[napi]
+pub fn gradients(
+    env: Env,
+    output: TensorArg,
+    seed: MaybeTensor,
+    inputs: Tensors,
+    retain_graph: Flag,
+) -> napi::Result<Vec<Option<EngineTensor>>> {
+    boundary(&env, || {
+        let of: Vec<&Tensor> = inputs.0.iter().collect();
+        let options = BackwardOptions { retain_graph: retain_graph.0 };
+        autograd::gradients(&output.0, seed.0.as_ref(), &of, options)?
+            .into_iter()
+            .map(|grad| grad.map(|g| Tensor::constant(g).map(EngineTensor::from)).transpose())
+            .collect()
+    })
+}
+
+#[napi]
 pub fn set_grad_enabled(on: Flag) -> bool {
     autograd::set_grad_enabled(on.0)
+}
+
+#[napi]
+pub fn live_tensors() -> f64 {
+    handles::live() as f64
 }
 
 #[napi]

@@ -25,25 +25,7 @@ impl Tensor {
             op: "backward",
             detail: "no tensor that led to this one requires a gradient".into(),
         })?;
-        let seed = match seed {
-            Some(seed) if seed.dims() != self.dims() => {
-                return Err(Error::ShapeMismatch {
-                    op: "backward",
-                    detail: format!("gradient of shape {:?} for a tensor of shape {:?}", seed.dims(), self.dims()),
-                });
-            }
-            Some(seed) => seed.data().to_dtype(self.data().dtype())?,
-            None if self.elem_count() == 1 => self.data().ones_like()?,
-            None => {
-                return Err(Error::Autograd {
-                    op: "backward",
-                    detail: format!(
-                        "a result of shape {:?} needs a gradient argument; only one-element results go without",
-                        self.dims()
-                    ),
-                });
-            }
-        };
+        let seed = self.seed("backward", seed)?;
         let kept = walk(edge, seed, options)?;
         for (node, grads) in kept {
             for (index, grad) in grads.iter().enumerate() {
@@ -53,6 +35,25 @@ impl Tensor {
             }
         }
         Ok(())
+    }
+
+    /// The gradient to start from: `seed`, checked, or ones for a single element.
+    fn seed(&self, op: &'static str, seed: Option<&Tensor>) -> Result<CT> {
+        match seed {
+            Some(seed) if seed.dims() != self.dims() => Err(Error::ShapeMismatch {
+                op,
+                detail: format!("gradient of shape {:?} for a tensor of shape {:?}", seed.dims(), self.dims()),
+            }),
+            Some(seed) => Ok(seed.data().to_dtype(self.data().dtype())?),
+            None if self.elem_count() == 1 => Ok(self.data().ones_like()?),
+            None => Err(Error::Autograd {
+                op,
+                detail: format!(
+                    "a result of shape {:?} needs a gradient argument; only one-element results go without",
+                    self.dims()
+                ),
+            }),
+        }
     }
 }
 
@@ -135,26 +136,31 @@ fn add(pending: &mut BTreeMap<u64, Pending>, edge: &Edge, grad: CT) -> Result<()
 }
 
 /// Gradients of several tensors at once, kept apart from their `.grad`. Used where the caller wants values, not state.
-pub fn gradients(output: &Tensor, seed: Option<&Tensor>, of: &[&Tensor]) -> Result<Vec<Option<CT>>> {
+pub fn gradients(
+    output: &Tensor,
+    seed: Option<&Tensor>,
+    of: &[&Tensor],
+    options: BackwardOptions,
+) -> Result<Vec<Option<CT>>> {
     let edge = output
         .edge()
         .ok_or_else(|| Error::Autograd { op: "grad", detail: "the output requires no gradient".into() })?;
-    let seed = match seed {
-        Some(seed) => seed.data().clone(),
-        None if output.elem_count() == 1 => output.data().ones_like()?,
-        None => return Err(Error::Autograd { op: "grad", detail: "the output needs a gradient argument".into() }),
-    };
-    let mut wanted = Vec::with_capacity(of.len());
-    for tensor in of {
-        let edge = tensor
-            .edge()
-            .ok_or_else(|| Error::Autograd { op: "grad", detail: "an input requires no gradient".into() })?;
-        wanted.push((edge.clone(), edge.node.retain.swap(true, std::sync::atomic::Ordering::Relaxed)));
-    }
-    let walked = walk(edge, seed, BackwardOptions::default());
-    for (edge, before) in &wanted {
-        edge.node.retain.store(*before, std::sync::atomic::Ordering::Relaxed);
+    let seed = output.seed("grad", seed)?;
+    let wanted = of
+        .iter()
+        .map(|tensor| tensor.edge().cloned())
+        .collect::<Option<Vec<Edge>>>()
+        .ok_or_else(|| Error::Autograd { op: "grad", detail: "an input requires no gradient".into() })?;
+    let before: Vec<bool> =
+        wanted.iter().map(|edge| edge.node.retain.swap(true, std::sync::atomic::Ordering::Relaxed)).collect();
+    let walked = walk(edge, seed, options);
+    // Backwards, so that a tensor named twice gets back what it had before the first time.
+    for (edge, before) in wanted.iter().zip(before).rev() {
+        edge.node.retain.store(before, std::sync::atomic::Ordering::Relaxed);
     }
     let found: HashMap<u64, Vec<Option<CT>>> = walked?.into_iter().map(|(node, grads)| (node.id, grads)).collect();
-    Ok(wanted.iter().map(|(edge, _)| found.get(&edge.node.id).and_then(|g| g[edge.index].clone())).collect())
+    Ok(wanted
+        .iter()
+        .map(|edge| found.get(&edge.node.id).and_then(|grads| grads.get(edge.index).cloned().flatten()))
+        .collect())
 }
