@@ -17,6 +17,7 @@ mod einsum_equation;
 mod elements;
 mod elementwise;
 mod extremum;
+mod factorizations;
 mod fill;
 mod gathering;
 mod gemm;
@@ -24,6 +25,7 @@ mod host;
 mod indexing;
 mod joins;
 mod kernels;
+mod linalg;
 mod losses;
 mod matmul;
 mod normalise;
@@ -304,4 +306,5 @@ pub(crate) const OP_TABLES: &[&[crate::ops::Op]] = &[
     sorting::OPS,
     rope::OPS,
     attention::OPS,
+    linalg::OPS,
 ];
