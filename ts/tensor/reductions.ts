@@ -58,6 +58,11 @@ export abstract class ReductionOps<
     return this.#reduce("sum", over);
   }
 
+  /** Sum without the NaN elements. */
+  nansum<const R extends Over<Axes> = null>(over?: R): Tensor<AfterReduction<Axes, R>> {
+    return this.#reduce("nansum", over);
+  }
+
   /** Mean. Integers throw `wrong_dtype`. */
   mean<const R extends Over<Axes> = null>(over?: R): Tensor<AfterReduction<Axes, R>> {
     return this.#reduce("mean", over);
@@ -76,6 +81,15 @@ export abstract class ReductionOps<
   /** Smallest element; ties share the gradient. Over no elements throws `empty_reduction`. */
   amin<const R extends Over<Axes> = null>(over?: R): Tensor<AfterReduction<Axes, R>> {
     return this.#reduce("amin", over);
+  }
+
+  /** Smallest and largest elements at once. */
+  aminmax<const R extends Over<Axes> = null>(
+    over?: R,
+  ): { readonly min: Tensor<AfterReduction<Axes, R>>; readonly max: Tensor<AfterReduction<Axes, R>> } {
+    const { dim, keepdim } = reduction(this.axes, over);
+    const [min, max] = runPair("aminmax", [this], { dim, keepdim }, axesAfter(this.axes, dim, keepdim));
+    return { min, max } as { min: Tensor<AfterReduction<Axes, R>>; max: Tensor<AfterReduction<Axes, R>> };
   }
 
   /** Largest element of all, or with an axis the largest along it and where it is. */
@@ -124,6 +138,14 @@ export abstract class ReductionOps<
   /** Whether all elements are true (not zero). */
   all<const R extends Over<Axes> = null>(over?: R): Tensor<AfterReduction<Axes, R>, "bool"> {
     return this.#reduce("all", over);
+  }
+
+  /** How many elements are not zero. */
+  countNonzero<const R extends Dim<Axes> | readonly Dim<Axes>[] | null = null>(
+    dim?: R,
+  ): Tensor<AfterReduction<Axes, R>, "int64"> {
+    const at = reduction(this.axes, dim).dim;
+    return run("count_nonzero", [this], { dim: at }, axesAfter(this.axes, at, false));
   }
 
   /** Variance: squared deviations over `n - correction`. */
