@@ -20,7 +20,7 @@ macro_rules! argument {
     )* };
 }
 pub(crate) use argument;
-argument!(PlainArgs, Whole, Dims, Text, Flag);
+argument!(PlainArgs, Whole, Int, Dims, Text, Flag);
 
 /// The `args` of `Engine.call`.
 pub struct PlainArgs(pub(crate) Vec<Arg>);
@@ -42,6 +42,40 @@ impl FromNapiValue for Whole {
             Arg::Int(i) if i >= 0 => Ok(Self(i as usize)),
             other => Err(invalid("engine", format!("expected a whole number of 0 or more, got {other:?}"))),
         }
+    }
+}
+
+/// A whole number.
+pub struct Int(pub(crate) i64);
+
+impl FromNapiValue for Int {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> napi::Result<Self> {
+        // SAFETY: as above.
+        match unsafe { plain(env, value, 0)? } {
+            Arg::Int(i) => Ok(Self(i)),
+            other => Err(invalid("engine", format!("expected a whole number, got {other:?}"))),
+        }
+    }
+}
+
+/// An array of values of one type.
+pub struct List<T>(pub(crate) Vec<T>);
+
+impl<T> napi::bindgen_prelude::TypeName for List<T> {
+    fn type_name() -> &'static str {
+        "Array"
+    }
+    fn value_type() -> napi::ValueType {
+        napi::ValueType::Object
+    }
+}
+
+impl<T: FromNapiValue> napi::bindgen_prelude::ValidateNapiValue for List<T> {}
+
+impl<T: FromNapiValue> FromNapiValue for List<T> {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> napi::Result<Self> {
+        // SAFETY: as above.
+        unsafe { list(env, value, "the argument", |item| T::from_napi_value(env, item)).map(Self) }
     }
 }
 
@@ -94,7 +128,8 @@ pub(crate) unsafe fn list<T>(
     let mut len = 0;
     // SAFETY: the caller's promise; anything but an array is refused by the call itself.
     if unsafe { sys::napi_get_array_length(env, value, &mut len) } != sys::Status::napi_ok {
-        return Err(invalid("engine", format!("{what} must be an array, got {}", kind(env, value))));
+        // SAFETY: as above.
+        return Err(invalid("engine", format!("{what} must be an array, got {}", unsafe { kind(env, value) })));
     }
     let mut items = Vec::with_capacity((len as usize).min(64));
     for i in 0..len {
@@ -167,8 +202,11 @@ unsafe fn text(env: sys::napi_env, value: sys::napi_value) -> napi::Result<Strin
     }
 }
 
-fn unusable(env: sys::napi_env, value: sys::napi_value) -> napi::Error {
-    let got = kind(env, value);
+/// # Safety
+/// `env` and `value` must be live.
+unsafe fn unusable(env: sys::napi_env, value: sys::napi_value) -> napi::Error {
+    // SAFETY: the caller's promise.
+    let got = unsafe { kind(env, value) };
     invalid(
         "engine",
         format!("an argument must be a number, bigint, boolean, string, null or list of these, got {got}"),
@@ -176,9 +214,12 @@ fn unusable(env: sys::napi_env, value: sys::napi_value) -> napi::Error {
 }
 
 /// The type of a value, for messages.
-pub(crate) fn kind(env: sys::napi_env, value: sys::napi_value) -> String {
+///
+/// # Safety
+/// `env` and `value` must be live.
+pub(crate) unsafe fn kind(env: sys::napi_env, value: sys::napi_value) -> String {
     let mut of = 0;
-    // SAFETY: callers hold a live environment and value.
+    // SAFETY: the caller's promise.
     match unsafe { sys::napi_typeof(env, value, &mut of) } {
         sys::Status::napi_ok => format!("{:?}", ValueType::from(of)).to_lowercase(),
         _ => "an unknown value".into(),

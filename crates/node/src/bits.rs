@@ -25,7 +25,9 @@ impl FromNapiValue for Bits {
         let status =
             unsafe { sys::napi_get_typedarray_info(env, value, &mut of, &mut len, &mut data, null_mut(), null_mut()) };
         if status != sys::Status::napi_ok {
-            return Err(invalid("fromData", format!("data must be a typed array, got {}", kind(env, value))));
+            // SAFETY: as above.
+            let got = unsafe { kind(env, value) };
+            return Err(invalid("fromData", format!("data must be a typed array, got {got}")));
         }
         Ok(Self { of, data, len })
     }

@@ -24,6 +24,7 @@ enum Slot {
 struct Slots {
     slots: Vec<Slot>,
     vacant: Vec<u32>,
+    live: usize,
 }
 
 thread_local! {
@@ -37,7 +38,8 @@ fn index(word: Word) -> Option<usize> {
 
 /// Stores a tensor until [`release`].
 pub(crate) fn hold(tensor: Tensor) -> Word {
-    let at = SLOTS.with_borrow_mut(|Slots { slots, vacant }| {
+    let at = SLOTS.with_borrow_mut(|Slots { slots, vacant, live }| {
+        *live += 1;
         if let Some(at) = vacant.pop()
             && let Some(slot) = slots.get_mut(at as usize)
         {
@@ -59,14 +61,14 @@ pub(crate) fn held(word: Word) -> Result<Tensor> {
     })
 }
 
+/// Wrappers that are neither disposed nor collected.
+pub(crate) fn live() -> usize {
+    SLOTS.with_borrow(|slots| slots.live)
+}
+
 /// Whether the wrapper's tensor was given back.
 pub(crate) fn is_disposed(word: Word) -> bool {
     matches!(held(word), Err(Error::Disposed { .. }))
-}
-
-/// How many tensors this thread's JavaScript holds.
-pub(crate) fn live() -> usize {
-    SLOTS.with_borrow(|Slots { slots, .. }| slots.iter().filter(|slot| matches!(slot, Slot::Held(_))).count())
 }
 
 /// Takes the tensor back before its wrapper is collected. To be dropped by the caller: here the slots are borrowed.
@@ -87,8 +89,9 @@ pub(crate) fn release(word: Word) -> Option<Tensor> {
 fn replace(word: Word, by: Slot) -> Option<Tensor> {
     let before = SLOTS.try_with(|slots| {
         let mut slots = slots.borrow_mut();
-        let slot = slots.slots.get_mut(index(word)?)?;
-        Some(std::mem::replace(slot, by))
+        let before = std::mem::replace(slots.slots.get_mut(index(word)?)?, by);
+        slots.live -= usize::from(matches!(before, Slot::Held(_)));
+        Some(before)
     });
     match before {
         Ok(Some(Slot::Held(tensor))) => Some(tensor),

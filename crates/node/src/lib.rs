@@ -4,10 +4,12 @@
 //! |---|---|
 //! | [`engine`] | the functions of the `Engine` interface (`ts/engine/engine.ts`) |
 //! | [`tensor`], [`handles`] | the class `EngineTensor`; the tensors that its objects stand for |
-//! | [`args`], [`bits`] | plain arguments; typed arrays |
+//! | [`registry`], [`cache`] | the classes `EngineRegistry` and `EngineCache` |
+//! | [`args`], [`fields`], [`bits`] | plain arguments; option objects; typed arrays |
 //! | [`boundary`] | what every call passes through: errors as data, panics as errors |
 //! | [`memory`] | telling V8 how much we hold, and the allocator's settings |
 //! | [`callbacks`] | the only module that knows JavaScript functions |
+//! | [`persistent`] | JavaScript values that outlive a call |
 
 #![allow(unreachable_pub, reason = "napi's macros need `pub`, and nothing links against an addon")]
 #![allow(missing_docs, reason = "each export is documented once, in the interface that it implements")]
@@ -15,10 +17,14 @@
 mod args;
 mod bits;
 mod boundary;
+mod cache;
 mod callbacks;
 mod engine;
+mod fields;
 mod handles;
 mod memory;
+mod persistent;
+mod registry;
 mod tensor;
 
 #[napi_derive::napi(module_exports)]

@@ -8,17 +8,16 @@ use crate::bits::TypedArray;
 use crate::boundary::{boundary, thrown};
 use crate::handles::{self, Word};
 use crate::memory;
+use crate::persistent::Persistent;
 use hooklens_core::{BackwardOptions, Result, Tensor, device::device_from_name};
 use napi::bindgen_prelude::{FromNapiValue, JsValue, Object, ToNapiValue};
 use napi::{Env, JsError, check_status, sys};
-use std::cell::RefCell;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null_mut;
 
 thread_local! {
-    /// The class, for each environment of this thread: one, unless somebody uses several contexts.
-    static CLASSES: RefCell<Vec<(sys::napi_env, sys::napi_ref)>> = const { RefCell::new(Vec::new()) };
+    static CLASS: Persistent = const { Persistent::new() };
 }
 
 /// A tensor on its way to JavaScript.
@@ -32,13 +31,12 @@ impl From<Tensor> for EngineTensor {
 
 impl ToNapiValue for EngineTensor {
     unsafe fn to_napi_value(env: sys::napi_env, Self(tensor): Self) -> napi::Result<sys::napi_value> {
-        let class = CLASSES.with_borrow(|classes| classes.iter().find(|(of, _)| *of == env).map(|(_, class)| *class));
+        let class = CLASS.with(|class| class.get(env));
         let class = class.ok_or_else(|| napi::Error::from_reason("EngineTensor is not registered here"))?;
-        let (mut constructor, mut object) = (null_mut(), null_mut());
-        // SAFETY: `env` is live, and the reference was made in it. A wrapper that fails to be made is released at once.
+        let mut object = null_mut();
+        // SAFETY: `env` is live, and the class was made in it. A wrapper that fails to be made is released at once.
         unsafe {
-            check_status!(sys::napi_get_reference_value(env, class, &mut constructor))?;
-            check_status!(sys::napi_new_instance(env, constructor, 0, null_mut(), &mut object))?;
+            check_status!(sys::napi_new_instance(env, class, 0, null_mut(), &mut object))?;
             let word = handles::hold(tensor);
             let status = sys::napi_wrap(env, object, word, Some(finalize), null_mut(), null_mut());
             if status != sys::Status::napi_ok {
@@ -67,8 +65,7 @@ pub struct TensorArg(pub(crate) Tensor);
 impl FromNapiValue for TensorArg {
     unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> napi::Result<Self> {
         // SAFETY: napi passes a live environment and value.
-        let word = unsafe { unwrap(env, value) }.map_err(thrown)?;
-        handles::held(word).map(Self).map_err(thrown)
+        unsafe { tensor_of(env, value) }.map(Self).map_err(thrown)
     }
 }
 
@@ -99,6 +96,15 @@ impl FromNapiValue for MaybeTensor {
     }
 }
 
+/// The tensor that a wrapper stands for.
+///
+/// # Safety
+/// `env` and `value` must be live.
+pub(crate) unsafe fn tensor_of(env: sys::napi_env, value: sys::napi_value) -> Result<Tensor> {
+    // SAFETY: the caller's promise.
+    handles::held(unsafe { unwrap(env, value) }?)
+}
+
 /// # Safety
 /// `env` and `value` must be live.
 unsafe fn unwrap(env: sys::napi_env, value: sys::napi_value) -> Result<Word> {
@@ -106,7 +112,8 @@ unsafe fn unwrap(env: sys::napi_env, value: sys::napi_value) -> Result<Word> {
     // SAFETY: the caller's promise; what is not a wrapper is refused by the call.
     match unsafe { sys::napi_unwrap(env, value, &mut word) } {
         sys::Status::napi_ok => Ok(word),
-        _ => Err(handles::not_ours(&kind(env, value))),
+        // SAFETY: as above.
+        _ => Err(handles::not_ours(&unsafe { kind(env, value) })),
     }
 }
 
@@ -241,7 +248,7 @@ pub(crate) fn register(exports: &mut Object<'_>, env: &Env) -> napi::Result<()> 
         };
     };
     let name = c"EngineTensor";
-    let (mut class, mut reference) = (null_mut(), null_mut());
+    let mut class = null_mut();
     // SAFETY: a live environment; names and callbacks are static, and the length is the list's.
     unsafe {
         check_status!(sys::napi_define_class(
@@ -254,13 +261,7 @@ pub(crate) fn register(exports: &mut Object<'_>, env: &Env) -> napi::Result<()> 
             members.as_ptr(),
             &mut class,
         ))?;
-        check_status!(sys::napi_create_reference(env.raw(), class, 1, &mut reference))?;
         check_status!(sys::napi_set_named_property(env.raw(), exports.raw(), name.as_ptr(), class))?;
     }
-    CLASSES.with_borrow_mut(|classes| {
-        // An environment that ended may have left its address to this one.
-        classes.retain(|(of, _)| *of != env.raw());
-        classes.push((env.raw(), reference));
-    });
-    Ok(())
+    CLASS.with(|kept| kept.set(env, class))
 }

@@ -1,0 +1,52 @@
+/** A training run's losses as a table and as a picture. */
+import type { Baseline } from "./baselines.ts";
+import type { CurvePoint } from "./trainer.ts";
+
+/** `step,train,validation,learning_rate`, a row a point. */
+export function curveCsv(curve: readonly CurvePoint[]): string {
+  const rows = curve.map(({ step, train, validation, learningRate }) =>
+    [step, train.toFixed(4), validation?.toFixed(4) ?? "", learningRate.toExponential(3)].join(","),
+  );
+  return `step,train,validation,learning_rate\n${rows.join("\n")}\n`;
+}
+
+/** The curve as SVG, with the baselines as dashed lines. */
+export function curveSvg(curve: readonly CurvePoint[], baselines: readonly Baseline[]): string {
+  const [width, height, margin] = [640, 360, 48];
+  const steps = Math.max(1, ...curve.map(({ step }) => step));
+  const losses = curve.flatMap(({ train, validation }) =>
+    validation === null ? [train] : [train, validation],
+  );
+  const [low, high] = [Math.floor(Math.min(...losses) * 2) / 2, Math.ceil(Math.max(...losses))];
+  const x = (step: number): string => (margin + ((width - 2 * margin) * step) / steps).toFixed(1);
+  const y = (loss: number): string =>
+    (height - margin - ((height - 2 * margin) * (loss - low)) / (high - low)).toFixed(1);
+  const line = (points: readonly string[], color: string): string =>
+    `<polyline fill="none" stroke="${color}" stroke-width="1.5" points="${points.join(" ")}"/>`;
+  const train = curve.map(({ step, train }) => `${x(step)},${y(train)}`);
+  const validation = curve.flatMap(({ step, validation }) =>
+    validation === null ? [] : [`${x(step)},${y(validation)}`],
+  );
+  const grid = Array.from({ length: high - Math.ceil(low) + 1 }, (_, i) => Math.ceil(low) + i).map(
+    (loss) =>
+      `<line x1="${margin}" x2="${width - margin}" y1="${y(loss)}" y2="${y(loss)}" stroke="#ddd"/>` +
+      `<text x="${margin - 8}" y="${y(loss)}" text-anchor="end" dominant-baseline="middle">${loss}</text>`,
+  );
+  const counted = baselines.map(
+    ({ name, loss }) =>
+      `<line x1="${margin}" x2="${width - margin}" y1="${y(loss)}" y2="${y(loss)}" stroke="#888" stroke-dasharray="4 3"/>` +
+      `<text x="${width - margin}" y="${Number(y(loss)) - 4}" text-anchor="end" fill="#666">${name} ${loss.toFixed(2)}</text>`,
+  );
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="11">`,
+    `<rect width="${width}" height="${height}" fill="#fff"/>`,
+    ...grid,
+    ...counted,
+    line(train, "#4a78c8"),
+    line(validation, "#c8503c"),
+    `<text x="${margin}" y="20">nats a token: <tspan fill="#4a78c8">training</tspan>, <tspan fill="#c8503c">validation</tspan></text>`,
+    `<text x="${width / 2}" y="${height - 14}" text-anchor="middle">steps (${steps})</text>`,
+    "</svg>",
+    "",
+  ].join("\n");
+}

@@ -1,0 +1,25 @@
+import { noGrad } from "../tensor/gradients.ts";
+import { tidy } from "../tensor/memory.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+
+/**
+ * Scales all gradients down so that their common 2-norm is at most `largest` (Pascanu et al., "On the difficulty of
+ * training recurrent neural networks", 2013). Parameters without a gradient do not count.
+ *
+ * @returns The norm before scaling. If it is not finite, nothing is scaled: the caller decides what to do.
+ */
+export function clipGradients(parameters: Iterable<Tensor>, largest: number): number {
+  const trained = [...parameters].filter((parameter) => parameter.requiresGrad);
+  return noGrad(() =>
+    tidy(() => {
+      const grads = trained.map((parameter) => [parameter, parameter.grad] as const);
+      let squares = 0;
+      for (const [, grad] of grads) squares += grad?.square().sum().item() ?? 0;
+      const norm = Math.sqrt(squares);
+      if (Number.isFinite(norm) && norm > largest) {
+        for (const [parameter, grad] of grads) if (grad !== null) parameter.grad = grad.mul(largest / norm);
+      }
+      return norm;
+    }),
+  );
+}
