@@ -101,10 +101,10 @@ export abstract class ActivationOps<
 
   /**
    * In training, sets each element to zero with probability `p` and scales the others by `1 / (1 - p)`; otherwise
-   * gives the elements unchanged. `p` outside `[0, 1]` throws `invalid_argument`.
+   * gives the elements unchanged. `p` outside `[0, 1]` throws `invalid_argument`. For `seed` see `randn`.
    */
-  dropout(p = 0.5, training = true): Tensor<Axes> {
-    return run("dropout", [this], { p, training }, this.axes);
+  dropout(p = 0.5, training = true, seed?: number | bigint): Tensor<Axes> {
+    return run("dropout", [this], { p, training, seed }, this.axes);
   }
 
   /** `exp(x)` divided by its sum along an axis. */

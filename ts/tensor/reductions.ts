@@ -172,4 +172,14 @@ export abstract class ReductionOps<
   cumsum(dim: Dim<Axes>): Tensor<Axes> {
     return run("cumsum", [this], { dim: dimNumber(this.axes, dim) }, this.axes);
   }
+
+  /** Running product along an axis. */
+  cumprod(dim: Dim<Axes>): Tensor<Axes> {
+    return run("cumprod", [this], { dim: dimNumber(this.axes, dim) }, this.axes);
+  }
+
+  /** Running {@link logsumexp} along an axis. */
+  logcumsumexp(dim: Dim<Axes>): Tensor<Axes> {
+    return run("logcumsumexp", [this], { dim: dimNumber(this.axes, dim) }, this.axes);
+  }
 }
