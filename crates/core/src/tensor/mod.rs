@@ -11,17 +11,21 @@ mod compare;
 mod create;
 mod cross_entropy;
 mod display;
+mod dropout;
 mod einsum;
 mod einsum_equation;
 mod elements;
 mod elementwise;
 mod extremum;
+mod factorizations;
+mod fill;
 mod gathering;
 mod gemm;
 mod host;
 mod indexing;
 mod joins;
 mod kernels;
+mod linalg;
 mod losses;
 mod matmul;
 mod normalise;
@@ -30,10 +34,12 @@ mod promotion;
 mod reduce;
 mod rope;
 mod rows;
+mod scan;
 mod select;
 mod shape;
 mod slices;
 mod sorting;
+mod statistics;
 mod transfer;
 mod triangle;
 
@@ -282,6 +288,10 @@ pub(crate) const OP_TABLES: &[&[crate::ops::Op]] = &[
     promotion::OPS,
     reduce::OPS,
     extremum::OPS,
+    statistics::OPS,
+    scan::OPS,
+    fill::OPS,
+    dropout::OPS,
     normalise::OPS,
     matmul::OPS,
     shape::OPS,
@@ -296,4 +306,5 @@ pub(crate) const OP_TABLES: &[&[crate::ops::Op]] = &[
     sorting::OPS,
     rope::OPS,
     attention::OPS,
+    linalg::OPS,
 ];

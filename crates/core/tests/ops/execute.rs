@@ -37,7 +37,44 @@ fn prepare(inputs: &[Input], leaves: &[Tensor]) -> Result<Vec<Tensor>, String> {
 }
 
 fn forward(op: &str, inputs: &[Tensor], attrs: &Attrs) -> Result<Vec<Tensor>, String> {
-    if op == "program" { program(inputs, attrs) } else { run(op, inputs, attrs).map_err(text) }
+    if op == "program" {
+        return program(inputs, attrs);
+    }
+    let outputs = run(op, inputs, attrs).map_err(text)?;
+    match (op, outputs.as_slice()) {
+        ("svd", [u, s, vh]) => svd_invariants(u, s, vh),
+        ("qr", [q, r]) => qr_invariants(q, r),
+        ("eigh", [w, v]) => eigh_invariants(w, v),
+        _ => Ok(outputs),
+    }
+}
+
+fn invariant(equation: &str, inputs: &[&Tensor]) -> Result<Tensor, String> {
+    let inputs: Vec<Tensor> = inputs.iter().map(|&x| x.clone()).collect();
+    Tensor::einsum(equation, &inputs).map_err(text)
+}
+
+/// What of a decomposition is unique whatever the signs of its vectors: `S, U diag(S) Vh, U'U, Vh Vh'`.
+fn svd_invariants(u: &Tensor, s: &Tensor, vh: &Tensor) -> Result<Vec<Tensor>, String> {
+    Ok(vec![
+        s.clone(),
+        invariant("...ik,...k,...kj->...ij", &[u, s, vh])?,
+        invariant("...ki,...kj->...ij", &[u, u])?,
+        invariant("...ik,...jk->...ij", &[vh, vh])?,
+    ])
+}
+
+/// `QR, |R|, Q'Q`.
+fn qr_invariants(q: &Tensor, r: &Tensor) -> Result<Vec<Tensor>, String> {
+    let mut absolute = call_named("abs", std::slice::from_ref(r), &[]).map_err(text)?;
+    let product = q.matmul(r).map_err(text)?;
+    let absolute = absolute.pop().ok_or("abs gave nothing")?;
+    Ok(vec![product, absolute, invariant("...ki,...kj->...ij", &[q, q])?])
+}
+
+/// `w, V diag(w) V', V'V`.
+fn eigh_invariants(w: &Tensor, v: &Tensor) -> Result<Vec<Tensor>, String> {
+    Ok(vec![w.clone(), invariant("...ik,...k,...jk->...ij", &[v, w, v])?, invariant("...ki,...kj->...ij", &[v, v])?])
 }
 
 /// Runs the steps of a straight-line program.
