@@ -175,7 +175,7 @@ describe("a hook that never ends", () => {
     expect(() => dive(0, () => {})).toThrow(RangeError);
     const limit = deepest;
     const outcomes = { completed: 0, failed: 0 };
-    for (target = limit - 200; target <= limit; target++) {
+    for (target = limit; target > limit / 2; target -= 10) {
       try {
         dive(0, () => registry.fire(0, x));
         outcomes.completed++;

@@ -1,5 +1,12 @@
 import { expect, test } from "vitest";
-import type { Engine, EngineCache, EngineModel, EngineRegistry, EngineTensor } from "../../ts/engine/engine.ts";
+import type {
+  Engine,
+  EngineCache,
+  EngineModel,
+  EngineRegistry,
+  EngineRun,
+  EngineTensor,
+} from "../../ts/engine/engine.ts";
 import type { NativeModule } from "../../ts/engine/native.ts";
 import { engine, native } from "./native-module.ts";
 
@@ -75,12 +82,25 @@ const MODEL: Members<EngineModel> = {
   configJson: true,
   registry: true,
   forward: true,
+  start: true,
+  loadParameters: true,
   parameterNames: true,
   parameter: true,
   setTrainable: true,
 };
 
-const CLASSES = { EngineTensor: TENSOR, EngineRegistry: REGISTRY, EngineCache: CACHE, EngineModel: MODEL };
+const RUN: Members<EngineRun> = {
+  step: true,
+  finish: true,
+};
+
+const CLASSES = {
+  EngineTensor: TENSOR,
+  EngineRegistry: REGISTRY,
+  EngineCache: CACHE,
+  EngineModel: MODEL,
+  EngineRun: RUN,
+};
 
 test("the addon exports the engine's functions and classes, and nothing else", () => {
   expect(Object.keys(native).sort()).toEqual([...Object.keys(ADDON), ...Object.keys(CLASSES)].sort());
