@@ -5,6 +5,8 @@
 //! | [`tensor`], [`ops`] | tensors and their operations, as methods and by name |
 //! | [`autograd`] | the tape: recording, backward |
 //! | [`hooks`] | hook points, who listens there, captures |
+//! | [`models`], [`nn`] | transformers, and the parts that fire their hooks |
+//! | [`load`] | weights on disk: safetensors, shards |
 //! | [`device`] | dtypes and devices |
 //! | [`error`] | everything that can go wrong, with stable codes |
 //! | [`memory`] | how many bytes are held, and the limit on them |
@@ -14,8 +16,12 @@
 pub mod autograd;
 pub mod device;
 pub mod error;
+mod families;
 pub mod hooks;
+pub mod load;
 pub mod memory;
+pub mod models;
+pub mod nn;
 pub mod ops;
 pub mod tensor;
 

@@ -361,12 +361,15 @@ impl<C: Carrier> Source<'_, C> {
     }
 }
 
+/// What is done with a piece of each operand.
+type PieceFn<'a, C, O> = dyn Fn(&[Vec<C>], &mut [O]) + Sync + 'a;
+
 /// The heart of this file: gives each piece of the operands, spread over `dims`, to `f`.
 pub(crate) fn combine<C: Carrier, O: Carrier>(
     dtype: DType,
     dims: &[usize],
     terms: &[Term],
-    f: &(dyn Fn(&[Vec<C>], &mut [O]) + Sync),
+    f: &PieceFn<'_, C, O>,
 ) -> Result<CT> {
     let device = terms
         .iter()

@@ -207,6 +207,23 @@ fn projections_remove_the_span_of_the_directions() {
 }
 
 #[test]
+fn many_directions_are_one_projection() {
+    // Nine of twelve axes of a rotated space: what is left has no component along any direction given.
+    let (dims, directions) = ([2, 3, 12], noise(&[9, 12], 9));
+    let json = r#"{"kind":"project_out","direction":{"tensor":0}}"#;
+    let once = apply("hook", RESIDUAL, json, std::slice::from_ref(&directions), &noise(&dims, 1)).unwrap();
+    for (i, row) in doubles(&once).chunks(12).enumerate() {
+        for direction in doubles(&directions).chunks(12) {
+            let along: f64 = row.iter().zip(direction).map(|(a, b)| a * b).sum();
+            assert!(along.abs() < 1e-12, "row {i}: {along}");
+        }
+    }
+    let again = apply("hook", RESIDUAL, json, std::slice::from_ref(&directions), &once).unwrap();
+    close(&doubles(&again), &doubles(&once), "twice");
+    check_gradients("hook", RESIDUAL, &dims, json, &[directions], false);
+}
+
+#[test]
 fn edges_are_cut_from_scores_and_patterns() {
     let dims = [2, 2, 3, 3];
     let json = r#"{"kind":"knock_out_edges","edges":[[2,0],[-1,1],[1,1]],"at":{"head":1}}"#;
@@ -324,7 +341,7 @@ fn gradients_flow_through_every_edit() {
 fn at_a_backward_hook_the_gradient_is_edited() {
     let toy = Toy::with_axes(&["batch", "pos"]);
     let cache = CacheStore::new();
-    let mut add = |json: &str| {
+    let add = |json: &str| {
         let intervention = Intervention::from_json(json, "hook_a").unwrap();
         let body = HookBody::Intervention { intervention, tensors: vec![] };
         toy.registry.add(A, BWD, body, AddOptions::default()).unwrap();

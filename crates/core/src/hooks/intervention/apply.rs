@@ -317,11 +317,24 @@ impl Plan {
     }
 }
 
+/// Up to this many directions, a pass over the rows for each is faster than two matrix products with so thin a matrix.
+const FEW_DIRECTIONS: usize = 8;
+
 /// `x` without its component in the span of the orthonormal rows of `basis`, along the last axis.
 fn without(x: &CT, basis: &CT) -> Result<CT> {
     let (dims, own) = (x.dims().to_vec(), x.dtype());
-    let width = basis.dims()[1];
+    let (count, width) = basis.dims2()?;
     let rows = x.to_dtype(basis.dtype())?.contiguous()?.reshape(((), width))?;
-    let along = rows.matmul(&basis.t()?.contiguous()?)?.matmul(basis)?;
-    Ok(rows.sub(&along)?.to_dtype(own)?.reshape(dims)?)
+    let rest = if count <= FEW_DIRECTIONS {
+        let mut rest = rows.clone();
+        for i in 0..count {
+            let direction = basis.narrow(0, i, 1)?;
+            let along = rows.broadcast_mul(&direction)?.sum_keepdim(1)?;
+            rest = rest.sub(&along.broadcast_mul(&direction)?)?;
+        }
+        rest
+    } else {
+        rows.sub(&rows.matmul(&basis.t()?.contiguous()?)?.matmul(basis)?)?
+    };
+    Ok(rest.to_dtype(own)?.reshape(dims)?)
 }

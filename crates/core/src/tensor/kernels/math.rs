@@ -32,7 +32,7 @@ pub(super) fn exp<const FMA: bool>(x: f32) -> f32 {
     let c = clamp(x, LOW, HIGH);
     let shifted = fma::<FMA>(c, std::f32::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
-    let r = fma::<FMA>(n, -0.693_359_375, c);
+    let r = fma::<FMA>(n, -0.693_359_4, c);
     let r = fma::<FMA>(n, 2.121_944_4e-4, r);
     let p =
         polynomial::<FMA, 6>(r, [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5]);

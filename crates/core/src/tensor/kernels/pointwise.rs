@@ -31,7 +31,7 @@ macro_rules! pointwise {
 }
 
 /// `sqrt(2 / π)`, of gelu's tanh form.
-const GELU: f32 = 0.797_884_56;
+const GELU: f32 = 0.797_884_6;
 
 pointwise! {
     /// `e^x`.

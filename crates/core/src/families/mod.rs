@@ -1,0 +1,78 @@
+//! Model families: how each one's configuration and weight names translate into ours. One file a family.
+//!
+//! A family is a [`Family`]: a function from `config.json` to [`ModelConfig`], and a [`WeightMap`] that says under which
+//! name and in which layout each weight is stored. Reading, checking and packing are the same for all
+//! ([`weight_map`]). To add one, write its file and list it in [`FAMILIES`].
+
+mod gpt2;
+mod native;
+mod weight_map;
+
+use crate::error::{Error, Result};
+use crate::load::{self, WeightSource};
+use crate::models::{LoadOptions, ModelConfig};
+use crate::nn::Weights;
+use serde_json::Value;
+use std::path::Path;
+use weight_map::WeightMap;
+
+/// A configuration is a few kilobytes; some carry a vocabulary's worth of labels.
+const MAX_CONFIG_BYTES: u64 = 64 << 20;
+
+/// A model family in Hugging Face's form.
+trait Family: Sync {
+    /// `model_type` in `config.json`.
+    fn model_type(&self) -> &'static str;
+
+    /// Class names in `architectures`.
+    fn architectures(&self) -> &'static [&'static str];
+
+    /// Translates `config.json`.
+    ///
+    /// # Errors
+    /// `unsupported_config` naming the key, for what makes no sense or is not implemented and changes the numbers.
+    fn config(&self, json: &Value) -> Result<ModelConfig>;
+
+    /// Where each weight is stored.
+    fn weights(&self, config: &ModelConfig, source: &dyn WeightSource) -> WeightMap;
+}
+
+/// Every family, in the order in which error messages list them.
+const FAMILIES: &[&dyn Family] = &[&gpt2::Gpt2];
+
+/// Reads a model's folder.
+pub(crate) fn load(folder: &Path, options: &LoadOptions) -> Result<(ModelConfig, Weights)> {
+    if !folder.is_dir() {
+        return Err(Error::MissingFile { path: folder.into(), detail: "there is no such folder".into() });
+    }
+    let native_config = folder.join("tl_config.json");
+    if native_config.exists() {
+        let mut config = ModelConfig::from_json(&load::read_json(&native_config, MAX_CONFIG_BYTES)?)?;
+        config.dtype = options.dtype;
+        let source = load::open_folder(folder)?;
+        let weights = native::weights(&config, source.as_ref(), options)?;
+        return Ok((config, weights));
+    }
+    let json = load::read_json(&folder.join("config.json"), MAX_CONFIG_BYTES)?;
+    let family = find(&json)?;
+    let mut config = family.config(&json)?;
+    config.dtype = options.dtype;
+    let source = load::open_folder(folder)?;
+    let weights = family.weights(&config, source.as_ref()).read(&config, source.as_ref(), options)?;
+    Ok((config, weights))
+}
+
+/// The family of a `config.json`: by its `model_type`, or if it has none by its `architectures`.
+fn find(json: &Value) -> Result<&'static dyn Family> {
+    let architectures: Vec<&str> =
+        json.get("architectures").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let model_type = json.get("model_type").and_then(Value::as_str).filter(|t| !t.is_empty());
+    let found = FAMILIES.iter().copied().find(|family| match model_type {
+        Some(model_type) => family.model_type() == model_type,
+        None => architectures.iter().any(|a| family.architectures().contains(a)),
+    });
+    found.ok_or_else(|| Error::UnsupportedArchitecture {
+        got: architectures.first().copied().or(model_type).unwrap_or("(none given)").to_owned(),
+        supported: FAMILIES.iter().flat_map(|f| f.architectures()).map(|&a| a.to_owned()).collect(),
+    })
+}

@@ -1,0 +1,127 @@
+//! One safetensors file, memory-mapped.
+
+use super::{WeightSource, cast, header, no_such_weight};
+use crate::device::DType;
+use crate::error::{Error, Result};
+use crate::tensor::{CT, Tensor};
+use candle_core::Device;
+use memmap2::Mmap;
+use safetensors::Dtype;
+use safetensors::tensor::TensorInfo;
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// A safetensors file whose header has been checked and whose tensors are read when asked for.
+pub struct SafetensorsFile {
+    path: PathBuf,
+    bytes: Mmap,
+    header: header::Header,
+    by_name: HashMap<String, usize>,
+}
+
+impl SafetensorsFile {
+    /// Maps a file and checks its header.
+    ///
+    /// # Errors
+    /// `missing_file` if it cannot be opened; `invalid_file`, with the numbers, if its header and its size disagree.
+    pub fn open(path: &Path) -> Result<Self> {
+        let missing = |e: std::io::Error| Error::MissingFile { path: path.into(), detail: e.to_string() };
+        let file = File::open(path).map_err(missing)?;
+        if !file.metadata().map_err(missing)?.is_file() {
+            return Err(Error::InvalidFile { path: path.into(), detail: "is not a regular file".into() });
+        }
+        // SAFETY: the mapping is read-only and its bytes are copied out before use. Another process that truncates the
+        // file meanwhile can still end this one, which is the known price of mapping files; our own writer replaces
+        // files by renaming, so that it never does so.
+        let bytes = unsafe { Mmap::map(&file) }
+            .map_err(|e| Error::InvalidFile { path: path.into(), detail: format!("cannot be mapped: {e}") })?;
+        let header = header::parse(&bytes).map_err(|detail| Error::InvalidFile { path: path.into(), detail })?;
+        let by_name = header.tensors.iter().enumerate().map(|(i, (name, _))| (name.clone(), i)).collect();
+        Ok(Self { path: path.into(), bytes, header, by_name })
+    }
+
+    /// The free-form pairs of the header.
+    pub fn metadata(&self) -> &[(String, String)] {
+        &self.header.metadata
+    }
+
+    /// Lets the system drop pages that have been copied out: otherwise a loaded model would count twice.
+    fn forget(&self, offset: usize, len: usize) {
+        #[cfg(unix)]
+        // SAFETY: the mapping is of a file and read-only, so that a page that is touched again is read again.
+        // A refusal changes nothing but memory use.
+        let _ = unsafe { self.bytes.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, offset, len) };
+        #[cfg(not(unix))]
+        let _ = (offset, len);
+    }
+
+    fn info(&self, name: &str) -> Option<&TensorInfo> {
+        self.by_name.get(name).and_then(|&i| self.header.tensors.get(i)).map(|(_, info)| info)
+    }
+}
+
+impl WeightSource for SafetensorsFile {
+    fn names(&self) -> Vec<&str> {
+        self.header.tensors.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.info(name).map(|info| info.shape.as_slice())
+    }
+
+    fn read(&self, name: &str, dtype: Option<DType>, device: &Device) -> Result<Tensor> {
+        let info = self.info(name).ok_or_else(|| no_such_weight(name, self))?;
+        let (start, end) = info.data_offsets;
+        let bytes = self
+            .bytes
+            .get(self.header.data_start + start..self.header.data_start + end)
+            .ok_or_else(|| Error::Internal { detail: format!("offsets of '{name}' were not checked") })?;
+        if info.dtype == Dtype::BOOL {
+            let truths: Vec<u8> = bytes.iter().map(|&b| u8::from(b != 0)).collect();
+            return Tensor::mask(CT::from_vec(truths, info.shape.as_slice(), device)?);
+        }
+        let data = decode(name, bytes, info)?;
+        self.forget(self.header.data_start + start, end - start);
+        // Cast on the host: a half-precision copy of a weight then never has to exist on the device beside it.
+        let data = cast(data, dtype)?;
+        Tensor::constant(data.to_device(device)?)
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn decode(name: &str, bytes: &[u8], info: &TensorInfo) -> Result<CT> {
+    macro_rules! widened {
+        ($ty:ty) => {{
+            let (chunks, _) = bytes.as_chunks::<{ size_of::<$ty>() }>();
+            let wide: Vec<i64> = chunks.iter().map(|c| i64::from(<$ty>::from_le_bytes(*c))).collect();
+            CT::from_vec(wide, info.shape.as_slice(), &Device::Cpu)?
+        }};
+    }
+    let stored = match info.dtype {
+        Dtype::F32 => candle_core::DType::F32,
+        Dtype::F64 => candle_core::DType::F64,
+        Dtype::F16 => candle_core::DType::F16,
+        Dtype::BF16 => candle_core::DType::BF16,
+        Dtype::U8 => candle_core::DType::U8,
+        Dtype::U32 => candle_core::DType::U32,
+        Dtype::I64 => candle_core::DType::I64,
+        Dtype::I8 => return Ok(widened!(i8)),
+        Dtype::I16 => return Ok(widened!(i16)),
+        Dtype::U16 => return Ok(widened!(u16)),
+        Dtype::I32 => return Ok(widened!(i32)),
+        other => {
+            return Err(Error::WrongDtype {
+                op: "load",
+                expected: format!(
+                    "a dtype that can be read for tensor '{name}' (F64, F32, F16, BF16, BOOL, or an integer up to I64)"
+                ),
+                got: format!("{other}"),
+            });
+        }
+    };
+    Ok(CT::from_raw_buffer(bytes, stored, &info.shape, &Device::Cpu)?)
+}

@@ -1,0 +1,108 @@
+//! Reading and writing weights. Files are hostile until proven otherwise: sizes, offsets, shapes and names are checked
+//! against the file before anything is allocated for them, and a sharded index cannot lead outside its folder.
+//!
+//! [`open_folder`] gives a [`WeightSource`] over `model.safetensors`, or over the shards that
+//! `model.safetensors.index.json` names. Files are memory-mapped, and each tensor is copied (and cast) once when it is
+//! asked for, so that loading needs little more memory than the weights themselves.
+
+mod file;
+mod header;
+mod save;
+mod shards;
+
+pub use file::SafetensorsFile;
+pub use save::write_tensors;
+pub use shards::ShardedFiles;
+
+use crate::device::DType;
+use crate::error::{Error, Result};
+use crate::tensor::{CT, Tensor};
+use candle_core::Device;
+use std::path::Path;
+
+/// Named tensors on disk, whatever the format.
+pub trait WeightSource: Send + Sync {
+    /// All names, in the order of the files.
+    fn names(&self) -> Vec<&str>;
+
+    /// The shape of a tensor, if it is there.
+    fn shape(&self, name: &str) -> Option<&[usize]>;
+
+    /// Copies a tensor to `device`, as `dtype` if one is given and otherwise as it is stored.
+    ///
+    /// # Errors
+    /// `weight_mismatch` if there is no such tensor; `wrong_dtype` if it is stored in a form that cannot be read.
+    fn read(&self, name: &str, dtype: Option<DType>, device: &Device) -> Result<Tensor>;
+
+    /// Where it comes from, for error messages.
+    fn path(&self) -> &Path;
+
+    /// Whether there is a tensor of that name.
+    fn contains(&self, name: &str) -> bool {
+        self.shape(name).is_some()
+    }
+}
+
+/// The weights in a model's folder: `model.safetensors`, or else the shards of `model.safetensors.index.json`.
+///
+/// # Errors
+/// `missing_file` if there is neither; `invalid_file` if what is there is not what it claims to be.
+pub fn open_folder(folder: &Path) -> Result<Box<dyn WeightSource>> {
+    if !folder.is_dir() {
+        return Err(Error::MissingFile { path: folder.into(), detail: "there is no such folder".into() });
+    }
+    let single = folder.join("model.safetensors");
+    if single.exists() {
+        return Ok(Box::new(SafetensorsFile::open(&single)?));
+    }
+    let index = folder.join("model.safetensors.index.json");
+    if index.exists() {
+        return Ok(Box::new(ShardedFiles::open(&index)?));
+    }
+    let pickled = ["pytorch_model.bin", "pytorch_model.bin.index.json"].iter().any(|name| folder.join(name).exists());
+    let detail = if pickled {
+        "there are only pickled weights (pytorch_model.bin), which can run code when read; convert them to model.safetensors"
+    } else {
+        "neither model.safetensors nor model.safetensors.index.json is in this folder"
+    };
+    Err(Error::MissingFile { path: folder.into(), detail: detail.into() })
+}
+
+/// All tensors of one safetensors file, in the order in which they are stored, and the file's metadata.
+pub fn read_tensors(path: &Path) -> Result<(Vec<(String, Tensor)>, Vec<(String, String)>)> {
+    let file = SafetensorsFile::open(path)?;
+    let tensors = file
+        .names()
+        .into_iter()
+        .map(|name| Ok((name.to_owned(), file.read(name, None, &Device::Cpu)?)))
+        .collect::<Result<_>>()?;
+    Ok((tensors, file.metadata().to_vec()))
+}
+
+/// Parses a JSON file of at most `limit` bytes.
+pub fn read_json(path: &Path, limit: u64) -> Result<serde_json::Value> {
+    let invalid = |detail: String| Error::InvalidFile { path: path.into(), detail };
+    let size =
+        std::fs::metadata(path).map_err(|e| Error::MissingFile { path: path.into(), detail: e.to_string() })?.len();
+    if size > limit {
+        return Err(invalid(format!("is {size} bytes long; at most {limit} are read")));
+    }
+    let text = std::fs::read(path).map_err(|e| invalid(e.to_string()))?;
+    serde_json::from_slice(&text).map_err(|e| invalid(format!("is not valid JSON: {e}")))
+}
+
+/// Fails with `weight_mismatch` for a name that a source does not have.
+pub(crate) fn no_such_weight(name: &str, source: &dyn WeightSource) -> Error {
+    let nearest = crate::error::nearest(name, source.names());
+    Error::WeightMismatch { name: name.into(), detail: format!("is not in {:?}; nearest: {nearest:?}", source.path()) }
+}
+
+/// Casts as weights are cast: only between floats, so that an index table never becomes fractions by accident.
+pub(crate) fn cast(data: CT, dtype: Option<DType>) -> Result<CT> {
+    match dtype {
+        Some(dtype) if data.dtype().is_float() && dtype.is_float() && data.dtype() != dtype.storage() => {
+            Ok(data.to_dtype(dtype.storage())?)
+        }
+        _ => Ok(data),
+    }
+}

@@ -1,0 +1,99 @@
+//! The activation functions of MLPs.
+
+use crate::error::Result;
+use crate::tensor::{Gelu, Tensor};
+
+/// An MLP's activation function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// `max(x, 0)`.
+    Relu,
+    /// `max(x, 0)²`.
+    Relu2,
+    /// The exact form, by the error function (<https://arxiv.org/abs/1606.08415>).
+    Gelu,
+    /// `½x(1 + tanh(√(2/π)(x + 0.044715x³)))`; `gelu_fast` and `gelu_pytorch_tanh` are the same function.
+    GeluTanh,
+    /// `x·σ(1.702x)`.
+    QuickGelu,
+    /// `x·σ(x)`.
+    Silu,
+    /// `tanh(x)`.
+    Tanh,
+    /// `σ(x)`.
+    Sigmoid,
+    /// `x·softmax(x)` over the neurons (<https://transformer-circuits.pub/2022/solu>).
+    Solu,
+    /// [`Activation::Solu`] followed by a norm over the neurons.
+    SoluLn,
+}
+
+impl Activation {
+    /// The names of the reference, by which configurations say which they want.
+    pub const REFERENCE_NAMES: [&'static str; 9] =
+        ["relu", "gelu", "silu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh", "relu2", "solu", "solu_ln"];
+
+    /// The function of that name in a reference-native configuration.
+    pub fn from_reference_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "relu" => Self::Relu,
+            "relu2" => Self::Relu2,
+            "gelu" => Self::Gelu,
+            "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" => Self::GeluTanh,
+            "silu" => Self::Silu,
+            "solu" => Self::Solu,
+            "solu_ln" => Self::SoluLn,
+            // Not the reference's, but what a configuration of ours is written with.
+            "quick_gelu" => Self::QuickGelu,
+            "tanh" => Self::Tanh,
+            "sigmoid" => Self::Sigmoid,
+            _ => return None,
+        })
+    }
+
+    /// The function of that name in a Hugging Face configuration.
+    pub fn from_hugging_face_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "relu" => Self::Relu,
+            "relu2" => Self::Relu2,
+            "gelu" | "gelu_python" => Self::Gelu,
+            "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" | "gelu_python_tanh" | "gelu_accurate" => Self::GeluTanh,
+            "quick_gelu" => Self::QuickGelu,
+            "silu" | "swish" => Self::Silu,
+            "tanh" => Self::Tanh,
+            "sigmoid" => Self::Sigmoid,
+            _ => return None,
+        })
+    }
+
+    /// The reference's name, or the nearest thing to one.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Relu => "relu",
+            Self::Relu2 => "relu2",
+            Self::Gelu => "gelu",
+            Self::GeluTanh => "gelu_new",
+            Self::QuickGelu => "quick_gelu",
+            Self::Silu => "silu",
+            Self::Tanh => "tanh",
+            Self::Sigmoid => "sigmoid",
+            Self::Solu => "solu",
+            Self::SoluLn => "solu_ln",
+        }
+    }
+
+    /// Applies it; [`Activation::SoluLn`]'s norm is the caller's. Any shape; the last axis is the neurons'.
+    pub fn apply(self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Relu => x.relu(),
+            Self::Relu2 => x.relu_squared(),
+            Self::Gelu => x.gelu(Gelu::Exact),
+            Self::GeluTanh => x.gelu(Gelu::Tanh),
+            Self::QuickGelu => x.quick_gelu(),
+            Self::Silu => x.silu(),
+            Self::Tanh => x.tanh(),
+            Self::Sigmoid => x.sigmoid(),
+            Self::Solu | Self::SoluLn => x.solu(-1),
+        }
+    }
+}

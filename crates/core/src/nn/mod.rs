@@ -1,0 +1,61 @@
+//! The parts of a transformer that fire hooks: norm, attention, MLP, block. They hold no weights and no hooks of their
+//! own; a [`Pass`] brings what one forward shares, and weights come in as arguments.
+//!
+//! Points are lazy: a tensor that exists only to be looked at is computed when its point is observed, and the order of
+//! operations takes the shortest way otherwise.
+
+mod activation;
+mod attention;
+mod block;
+mod mask;
+mod mlp;
+mod norm;
+mod points;
+mod rotary;
+mod weights;
+
+pub use activation::Activation;
+pub use rotary::{RotaryConfig, RotaryScaling};
+
+pub(crate) use attention::soft_cap;
+pub(crate) use block::block;
+pub(crate) use mask::AttentionMask;
+pub(crate) use norm::norm;
+pub(crate) use points::{BlockPoints, DecoderPoints, sizes as point_sizes};
+pub(crate) use rotary::RotaryTable;
+pub(crate) use weights::{BlockWeights, NormWeights, PackedAttn, Weights, affine, weight_specs};
+
+use crate::error::Result;
+use crate::hooks::{HookPointId, HookRegistry};
+use crate::models::ModelConfig;
+use crate::tensor::Tensor;
+
+/// What one forward shares among all layers.
+pub(crate) struct Pass<'a> {
+    pub(crate) config: &'a ModelConfig,
+    pub(crate) registry: &'a HookRegistry,
+    /// Which keys each query may see.
+    pub(crate) mask: &'a AttentionMask,
+    /// Rotations of this forward's positions, for models that have them.
+    pub(crate) rotary: Option<&'a RotaryTable>,
+    /// Position embeddings for queries and keys `[batch or 1, pos, d_model]`, for shortformers.
+    pub(crate) shortformer: Option<&'a Tensor>,
+}
+
+impl Pass<'_> {
+    pub(crate) fn fire(&self, point: HookPointId, x: Tensor) -> Result<Tensor> {
+        self.registry.fire(point, x)
+    }
+
+    /// Fires a point that not every model has.
+    pub(crate) fn fire_if(&self, point: Option<HookPointId>, x: Tensor) -> Result<Tensor> {
+        match point {
+            Some(point) => self.fire(point, x),
+            None => Ok(x),
+        }
+    }
+
+    pub(crate) fn observed(&self, point: impl Into<Option<HookPointId>>) -> bool {
+        point.into().is_some_and(|point| self.registry.observed(point))
+    }
+}

@@ -1,0 +1,46 @@
+//! LayerNorm (<https://arxiv.org/abs/1607.06450>) and RMSNorm (<https://arxiv.org/abs/1910.07467>).
+
+use super::points::NormPoints;
+use super::{NormWeights, Pass};
+use crate::device::DType;
+use crate::error::Result;
+use crate::models::NormKind;
+use crate::ops::Scalar;
+use crate::tensor::Tensor;
+
+/// Normalises the last axis of `x` `[.., width]`. Statistics are taken in at least `f32`.
+///
+/// Fires `hook_scale` `[.., 1]` (what is divided by) and `hook_normalized` `[.., width]` (before weight and bias).
+pub(crate) fn norm(
+    pass: &Pass<'_>,
+    kind: NormKind,
+    points: NormPoints,
+    weights: &NormWeights,
+    x: &Tensor,
+) -> Result<Tensor> {
+    let stored = x.dtype();
+    let wide = if stored == DType::F64 { DType::F64 } else { DType::F32 };
+    let x = x.to_dtype(wide)?;
+    let (w, b) = (weights.w.as_ref(), weights.b.as_ref());
+    let y = if pass.observed(points.scale) || pass.observed(points.normalized) {
+        let x = if kind.centered { x.sub(&x.mean(Some(&[-1]), true)?)? } else { x };
+        let variance = x.square()?.mean(Some(&[-1]), true)?;
+        let scale = pass.fire(points.scale, variance.add_scalar(Scalar::Float(pass.config.eps))?.sqrt()?)?;
+        let mut y = pass.fire(points.normalized, x.div(&scale)?)?;
+        if let Some(w) = w {
+            y = y.mul(&w.to_dtype(wide)?)?;
+        }
+        match b {
+            Some(b) => y.add(&b.to_dtype(wide)?)?,
+            None => y,
+        }
+    } else {
+        let (w, b) = (w.map(|w| w.to_dtype(wide)).transpose()?, b.map(|b| b.to_dtype(wide)).transpose()?);
+        if kind.centered {
+            x.layer_norm(1, w.as_ref(), b.as_ref(), pass.config.eps)?
+        } else {
+            x.rms_norm(1, w.as_ref(), pass.config.eps)?
+        }
+    };
+    y.to_dtype(stored)
+}

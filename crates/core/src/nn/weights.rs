@@ -1,0 +1,357 @@
+//! The weights of a decoder, under the reference's names and shapes.
+//!
+//! Frozen models hold queries', keys' and values' matrices side by side in one, so that they are one product; the
+//! named weights are then views into it. Trainable models hold a leaf for each name instead, and lay them side by side
+//! in each forward, so that gradients reach the leaves and an optimiser can overwrite them.
+
+use crate::error::{Error, Result};
+use crate::models::{ModelConfig, NormKind, Positions};
+use crate::nn::Activation;
+use crate::tensor::{CT, Tensor};
+use candle_core::Device;
+use indexmap::IndexMap;
+
+/// `x @ w + b` for `x` `[.., in]`, `w` `[in, out]`, `b` `[out]`.
+pub(crate) fn affine(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
+    x.linear(&w.transpose(0, 1)?, b)
+}
+
+/// The shape that a named weight must have.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct WeightSpec {
+    pub(crate) name: String,
+    pub(crate) dims: Vec<usize>,
+    /// Biases that a checkpoint does not have are zero.
+    pub(crate) bias: bool,
+}
+
+/// Every weight of a model, in the reference's order.
+pub(crate) fn weight_specs(config: &ModelConfig) -> Vec<WeightSpec> {
+    let mut specs = Vec::new();
+    let mut add = |name: String, dims: &[usize]| {
+        let last = name.rsplit('.').next().unwrap_or_default();
+        let bias = last.trim_start_matches('_').starts_with("b_");
+        specs.push(WeightSpec { name, dims: dims.to_vec(), bias });
+    };
+    let (d_model, d_head) = (config.d_model, config.d_head);
+    let (heads, kv_heads) = (config.n_heads, config.n_key_value_heads);
+    let norm = |add: &mut dyn FnMut(String, &[usize]), module: &str, kind: Option<NormKind>, width: usize| {
+        if let Some(kind) = kind.filter(|k| k.learned) {
+            add(format!("{module}.w"), &[width]);
+            if kind.centered {
+                add(format!("{module}.b"), &[width]);
+            }
+        }
+    };
+    add("embed.W_E".into(), &[config.d_vocab, d_model]);
+    if matches!(config.positions, Positions::Standard | Positions::Shortformer) {
+        add("pos_embed.W_pos".into(), &[config.n_ctx, d_model]);
+    }
+    // Grouped weights carry an underscore in the reference, where the plain name is their repetition for all heads.
+    let grouped = if heads == kv_heads { "" } else { "_" };
+    for layer in 0..config.n_layers {
+        let at = |name: &str| format!("blocks.{layer}.{name}");
+        norm(&mut add, &at("ln1"), config.normalization, d_model);
+        if config.d_mlp.is_some() {
+            norm(&mut add, &at("ln2"), config.normalization, d_model);
+        }
+        add(at("attn.W_Q"), &[heads, d_model, d_head]);
+        add(at("attn.W_O"), &[heads, d_head, d_model]);
+        add(at("attn.b_Q"), &[heads, d_head]);
+        add(at("attn.b_O"), &[d_model]);
+        for part in ["K", "V"] {
+            add(at(&format!("attn.{grouped}W_{part}")), &[kv_heads, d_model, d_head]);
+            add(at(&format!("attn.{grouped}b_{part}")), &[kv_heads, d_head]);
+        }
+        if let Some(d_mlp) = config.d_mlp {
+            add(at("mlp.W_in"), &[d_model, d_mlp]);
+            add(at("mlp.b_in"), &[d_mlp]);
+            if config.gated_mlp {
+                add(at("mlp.W_gate"), &[d_model, d_mlp]);
+                add(at("mlp.b_gate"), &[d_mlp]);
+            }
+            add(at("mlp.W_out"), &[d_mlp, d_model]);
+            add(at("mlp.b_out"), &[d_model]);
+            if config.act_fn == Activation::SoluLn {
+                norm(&mut add, &at("mlp.ln"), config.normalization, d_mlp);
+            }
+        }
+    }
+    norm(&mut add, "ln_final", config.final_norm(), d_model);
+    add("unembed.W_U".into(), &[d_model, config.d_vocab_out]);
+    add("unembed.b_U".into(), &[config.d_vocab_out]);
+    specs
+}
+
+/// A norm's weight and bias `[width]`, where it has them.
+#[derive(Clone, Default)]
+pub(crate) struct NormWeights {
+    pub(crate) w: Option<Tensor>,
+    pub(crate) b: Option<Tensor>,
+}
+
+/// `w_q` `[head, d_model, d_head]`, `w_k` and `w_v` the same with key heads, `w_o` `[head, d_head, d_model]`.
+pub(crate) struct AttnWeights {
+    pub(crate) w_q: Tensor,
+    pub(crate) w_k: Tensor,
+    pub(crate) w_v: Tensor,
+    pub(crate) w_o: Tensor,
+    pub(crate) b_q: Option<Tensor>,
+    pub(crate) b_k: Option<Tensor>,
+    pub(crate) b_v: Option<Tensor>,
+    pub(crate) b_o: Option<Tensor>,
+    /// Absent while the model is trainable: the named weights are then the truth.
+    packed: Option<PackedAttn>,
+}
+
+/// An attention layer's weights as matrices.
+#[derive(Clone)]
+pub(crate) struct PackedAttn {
+    /// `[d_model, (n_heads + 2 n_key_value_heads) * d_head]`: queries, keys, values.
+    pub(crate) qkv: Tensor,
+    /// `[(n_heads + 2 n_key_value_heads) * d_head]`.
+    pub(crate) qkv_bias: Option<Tensor>,
+    /// `[n_heads * d_head, d_model]`.
+    pub(crate) o: Tensor,
+}
+
+impl PackedAttn {
+    /// The named weights of a layer as views into the matrices.
+    pub(crate) fn views(&self, config: &ModelConfig, layer: usize) -> Result<Vec<(String, Tensor)>> {
+        let (heads, kv_heads) = (config.n_heads, config.n_key_value_heads);
+        let grouped = if heads == kv_heads { "" } else { "_" };
+        let mut views = Vec::with_capacity(7);
+        let parts = [("", "Q", 0, heads), (grouped, "K", heads, kv_heads), (grouped, "V", heads + kv_heads, kv_heads)];
+        for (prefix, part, first, count) in parts {
+            let w = head_view(self.qkv.data(), first, count, config.d_head)?;
+            views.push((format!("blocks.{layer}.attn.{prefix}W_{part}"), Tensor::constant(w)?));
+            if let Some(bias) = &self.qkv_bias {
+                let b = bias.data().narrow(0, first * config.d_head, count * config.d_head)?;
+                let b = b.reshape((count, config.d_head))?;
+                views.push((format!("blocks.{layer}.attn.{prefix}b_{part}"), Tensor::constant(b)?));
+            }
+        }
+        let o = self.o.data();
+        let o = if o.is_contiguous() {
+            o.reshape((heads, config.d_head, config.d_model))?
+        } else {
+            o.t()?.reshape((config.d_model, heads, config.d_head))?.permute((1, 2, 0))?
+        };
+        views.push((format!("blocks.{layer}.attn.W_O"), Tensor::constant(o)?));
+        Ok(views)
+    }
+}
+
+/// `count` heads from `first` on, `[count, d_model, d_head]`, of a matrix `[d_model, heads * d_head]` in either layout.
+fn head_view(matrix: &CT, first: usize, count: usize, d_head: usize) -> Result<CT> {
+    let (d_model, columns) = matrix.dims2()?;
+    let heads = columns / d_head;
+    if matrix.is_contiguous() {
+        return Ok(matrix.reshape((d_model, heads, d_head))?.narrow(1, first, count)?.transpose(0, 1)?);
+    }
+    let rows = matrix.t()?.contiguous()?;
+    Ok(rows.reshape((heads, d_head, d_model))?.narrow(0, first, count)?.transpose(1, 2)?)
+}
+
+impl AttnWeights {
+    /// Queries `[batch, pos, head, d_head]`, keys and values (with key heads) from one input `[batch, pos, d_model]`.
+    pub(crate) fn project_shared(&self, config: &ModelConfig, x: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
+        let y = match &self.packed {
+            Some(packed) => affine(x, &packed.qkv, packed.qkv_bias.as_ref())?,
+            None => affine(x, &self.side_by_side()?, self.biases_end_to_end()?.as_ref())?,
+        };
+        let (heads, kv_heads) = (config.n_heads, config.n_key_value_heads);
+        let y =
+            y.reshape(&[x.dims()[0] as i64, x.dims()[1] as i64, (heads + 2 * kv_heads) as i64, config.d_head as i64])?;
+        match <[Tensor; 3]>::try_from(y.split_sections(&[heads, kv_heads, kv_heads], 2)?) {
+            Ok([q, k, v]) => Ok((q, k, v)),
+            Err(_) => Err(Error::Internal { detail: "a split into three gave another number".into() }),
+        }
+    }
+
+    /// `[d_model, (n_heads + 2 n_key_value_heads) * d_head]`.
+    fn side_by_side(&self) -> Result<Tensor> {
+        let columns = |w: &Tensor| w.transpose(0, 1)?.flatten(1, 2);
+        Tensor::cat(&[columns(&self.w_q)?, columns(&self.w_k)?, columns(&self.w_v)?], 1)
+    }
+
+    fn biases_end_to_end(&self) -> Result<Option<Tensor>> {
+        match (&self.b_q, &self.b_k, &self.b_v) {
+            (None, None, None) => Ok(None),
+            (q, k, v) => {
+                let flat = |b: &Option<Tensor>, w: &Tensor| match b {
+                    Some(b) => b.flatten(0, 1),
+                    None => Tensor::zeros(&[w.dims()[0] * w.dims()[2]], w.dtype(), w.data().device()),
+                };
+                Tensor::cat(&[flat(q, &self.w_q)?, flat(k, &self.w_k)?, flat(v, &self.w_v)?], 0).map(Some)
+            }
+        }
+    }
+
+    /// `[n_heads * d_head, d_model]`.
+    pub(crate) fn flat_o(&self) -> Result<Tensor> {
+        match &self.packed {
+            Some(packed) => Ok(packed.o.clone()),
+            None => self.w_o.flatten(0, 1),
+        }
+    }
+
+    fn pack(&self) -> Result<PackedAttn> {
+        Ok(PackedAttn { qkv: self.side_by_side()?, qkv_bias: self.biases_end_to_end()?, o: self.w_o.flatten(0, 1)? })
+    }
+}
+
+/// `w_in` and `w_gate` `[d_model, d_mlp]`, `w_out` `[d_mlp, d_model]`.
+pub(crate) struct MlpWeights {
+    pub(crate) w_in: Tensor,
+    pub(crate) b_in: Option<Tensor>,
+    pub(crate) w_gate: Option<Tensor>,
+    pub(crate) b_gate: Option<Tensor>,
+    pub(crate) w_out: Tensor,
+    pub(crate) b_out: Option<Tensor>,
+    pub(crate) ln: Option<NormWeights>,
+}
+
+/// The weights of a block.
+pub(crate) struct BlockWeights {
+    pub(crate) ln1: NormWeights,
+    pub(crate) attn: AttnWeights,
+    pub(crate) ln2: NormWeights,
+    pub(crate) mlp: Option<MlpWeights>,
+}
+
+/// The weights of a decoder.
+pub(crate) struct Weights {
+    /// By name; biases that the model does not have are missing.
+    named: IndexMap<String, Tensor>,
+    /// `[d_vocab, d_model]`.
+    pub(crate) embed: Tensor,
+    /// `[n_ctx, d_model]`.
+    pub(crate) pos: Option<Tensor>,
+    pub(crate) blocks: Vec<BlockWeights>,
+    pub(crate) ln_final: NormWeights,
+    /// `[d_model, d_vocab_out]`.
+    pub(crate) unembed: Tensor,
+    /// `[d_vocab_out]`.
+    pub(crate) unembed_bias: Option<Tensor>,
+}
+
+impl Weights {
+    /// Weights made of named tensors; `packed` holds each layer's matrices where the named ones are views into them.
+    ///
+    /// # Errors
+    /// `weight_mismatch` for a weight that is missing or of another shape.
+    pub(crate) fn new(
+        config: &ModelConfig,
+        named: IndexMap<String, Tensor>,
+        packed: Option<Vec<PackedAttn>>,
+    ) -> Result<Self> {
+        for spec in weight_specs(config) {
+            match named.get(&spec.name) {
+                Some(tensor) if tensor.dims() == spec.dims => {}
+                None if spec.bias => {}
+                found => {
+                    let got = found.map_or("is missing".into(), |t| format!("has shape {:?}", t.dims()));
+                    let detail = format!("{got}; expected shape {:?}", spec.dims);
+                    return Err(Error::WeightMismatch { name: spec.name, detail });
+                }
+            }
+        }
+        let optional = |name: String| named.get(&name).cloned();
+        let required = |name: String| {
+            let missing = || Error::Internal { detail: format!("weight '{name}' is not among the specified ones") };
+            named.get(&name).cloned().ok_or_else(missing)
+        };
+        let norm =
+            |module: String| NormWeights { w: optional(format!("{module}.w")), b: optional(format!("{module}.b")) };
+        let grouped = if config.n_heads == config.n_key_value_heads { "" } else { "_" };
+        let mut packed = packed.into_iter().flatten();
+        let blocks = (0..config.n_layers)
+            .map(|layer| {
+                let at = |name: &str| format!("blocks.{layer}.{name}");
+                let mlp = || -> Result<MlpWeights> {
+                    Ok(MlpWeights {
+                        w_in: required(at("mlp.W_in"))?,
+                        b_in: optional(at("mlp.b_in")),
+                        w_gate: optional(at("mlp.W_gate")),
+                        b_gate: optional(at("mlp.b_gate")),
+                        w_out: required(at("mlp.W_out"))?,
+                        b_out: optional(at("mlp.b_out")),
+                        ln: (config.act_fn == Activation::SoluLn).then(|| norm(at("mlp.ln"))),
+                    })
+                };
+                Ok(BlockWeights {
+                    ln1: norm(at("ln1")),
+                    attn: AttnWeights {
+                        w_q: required(at("attn.W_Q"))?,
+                        w_k: required(at(&format!("attn.{grouped}W_K")))?,
+                        w_v: required(at(&format!("attn.{grouped}W_V")))?,
+                        w_o: required(at("attn.W_O"))?,
+                        b_q: optional(at("attn.b_Q")),
+                        b_k: optional(at(&format!("attn.{grouped}b_K"))),
+                        b_v: optional(at(&format!("attn.{grouped}b_V"))),
+                        b_o: optional(at("attn.b_O")),
+                        packed: packed.next(),
+                    },
+                    ln2: norm(at("ln2")),
+                    mlp: config.d_mlp.is_some().then(mlp).transpose()?,
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self {
+            embed: required("embed.W_E".into())?,
+            pos: optional("pos_embed.W_pos".into()),
+            blocks,
+            ln_final: norm("ln_final".into()),
+            unembed: required("unembed.W_U".into())?,
+            unembed_bias: optional("unembed.b_U".into()),
+            named,
+        })
+    }
+
+    /// The same weights with each layer's attention in one matrix, named weights as views. For frozen models.
+    pub(crate) fn packed(self, config: &ModelConfig) -> Result<Self> {
+        crate::autograd::no_grad(|| {
+            let mut named = self.named;
+            let mut all = Vec::with_capacity(self.blocks.len());
+            // A layer at a time, dropping what its views replace: no more than one layer exists twice.
+            for (layer, block) in self.blocks.into_iter().enumerate() {
+                let packed = block.attn.pack()?;
+                named.extend(packed.views(config, layer)?);
+                all.push(packed);
+            }
+            Self::new(config, named, Some(all))
+        })
+    }
+
+    /// The weight of that name; a bias that the model does not have is zeros. `None` for other names.
+    pub(crate) fn get(&self, config: &ModelConfig, name: &str) -> Result<Option<Tensor>> {
+        if let Some(tensor) = self.named.get(name) {
+            return Ok(Some(tensor.clone()));
+        }
+        let spec = weight_specs(config).into_iter().find(|spec| spec.name == name);
+        spec.map(|spec| self.zeros(&spec)).transpose()
+    }
+
+    /// Every weight by name, in the reference's order; biases that the model does not have as zeros.
+    pub(crate) fn all(&self, config: &ModelConfig) -> Result<IndexMap<String, Tensor>> {
+        weight_specs(config)
+            .into_iter()
+            .map(|spec| {
+                let tensor = match self.named.get(&spec.name) {
+                    Some(tensor) => tensor.clone(),
+                    None => self.zeros(&spec)?,
+                };
+                Ok((spec.name, tensor))
+            })
+            .collect()
+    }
+
+    fn zeros(&self, spec: &WeightSpec) -> Result<Tensor> {
+        Tensor::zeros(&spec.dims, self.embed.dtype(), self.device())
+    }
+
+    pub(crate) fn device(&self) -> &Device {
+        self.embed.data().device()
+    }
+}

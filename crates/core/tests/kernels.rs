@@ -1,0 +1,180 @@
+//! The fast `f32` kernels against the same operation in `f64`, which takes the general way: values and gradients, at
+//! sizes that fill no vector exactly, and above the size at which several threads share the work.
+#![allow(clippy::unwrap_used, clippy::type_complexity, reason = "a failing test panics; the closures are the table")]
+
+use hooklens_core::tensor::Gelu;
+use hooklens_core::{BackwardOptions, DType, Result, Tensor};
+
+type Function = Box<dyn Fn(&[Tensor]) -> Result<Tensor>>;
+
+/// Numbers of a normal-like spread, the same in every run.
+fn numbers(n: usize, seed: usize) -> Vec<f32> {
+    let at = |i: usize| ((i * 31 + seed * 17 + 1) as f64 * 0.618_033_988_75).fract();
+    (0..n).map(|i| ((at(i) + at(i * 3 + 1) + at(i * 7 + 2) - 1.5) * 4.0) as f32).collect()
+}
+
+/// Value and gradients of `f` at these inputs, taken as `dtype`, as `f64`.
+fn run(f: &Function, inputs: &[(Vec<f32>, Vec<usize>)], dtype: DType) -> Vec<Vec<f64>> {
+    let leaves: Vec<Tensor> = inputs
+        .iter()
+        .map(|(x, dims)| Tensor::from_slice(x, dims).unwrap().to_dtype(dtype).unwrap().requiring_grad().unwrap())
+        .collect();
+    let y = f(&leaves).unwrap();
+    assert_eq!(y.dtype(), dtype);
+    let seed = Tensor::from_slice(&numbers(y.elem_count(), 5), y.dims()).unwrap().to_dtype(dtype).unwrap();
+    y.backward(Some(&seed), BackwardOptions::default()).unwrap();
+    let gradients = leaves.iter().map(|x| x.grad().unwrap().unwrap().to_vec::<f64>().unwrap());
+    std::iter::once(y.to_vec::<f64>().unwrap()).chain(gradients).collect()
+}
+
+/// Compares; `tolerance` is relative to the largest number of each result, or to 1.
+fn compare(name: &str, f: &Function, inputs: &[(Vec<f32>, Vec<usize>)], tolerance: f64) {
+    let (fast, exact) = (run(f, inputs, DType::F32), run(f, inputs, DType::F64));
+    for (which, (fast, exact)) in fast.iter().zip(&exact).enumerate() {
+        let scale = exact.iter().fold(1.0, |m: f64, x| m.max(x.abs()));
+        for (i, (a, b)) in fast.iter().zip(exact).enumerate() {
+            let what = if which == 0 { "value".to_owned() } else { format!("gradient {}", which - 1) };
+            assert!((a - b).abs() <= tolerance * scale, "{name}: {what}[{i}] is {a}, expected {b}");
+        }
+    }
+}
+
+fn functions() -> Vec<(&'static str, Function)> {
+    fn one(f: impl Fn(&Tensor) -> Result<Tensor> + 'static) -> Function {
+        Box::new(move |x| f(&x[0]))
+    }
+    vec![
+        ("exp", one(Tensor::exp)),
+        ("tanh", one(Tensor::tanh)),
+        ("sigmoid", one(Tensor::sigmoid)),
+        ("relu", one(Tensor::relu)),
+        ("silu", one(Tensor::silu)),
+        ("quick_gelu", one(Tensor::quick_gelu)),
+        ("gelu", one(|x| x.gelu(Gelu::Exact))),
+        ("gelu tanh", one(|x| x.gelu(Gelu::Tanh))),
+        ("softmax", one(|x| x.softmax(-1))),
+        ("log_softmax", one(|x| x.log_softmax(-1))),
+        ("softmax of columns", one(|x| x.softmax(0))),
+        ("layer_norm", one(|x| x.layer_norm(1, None, None, 1e-5))),
+        ("rms_norm", one(|x| x.rms_norm(1, None, 1e-5))),
+    ]
+}
+
+#[test]
+fn functions_agree_at_sizes_that_fill_no_vector() {
+    for (name, f) in functions() {
+        for width in [1, 2, 15, 16, 31, 33, 100, 2049] {
+            // A single element has no variance: its gradient is rounding noise.
+            if name == "layer_norm" && width < 15 {
+                continue;
+            }
+            compare(&format!("{name} [3, {width}]"), &f, &[(numbers(3 * width, 1), vec![3, width])], 2e-6);
+        }
+    }
+}
+
+#[test]
+fn functions_agree_on_several_threads() {
+    for (name, f) in functions() {
+        compare(name, &f, &[(numbers(150 * 700, 2), vec![150, 700])], 2e-6);
+    }
+}
+
+#[test]
+fn norms_with_weights_agree() {
+    let (rows, width) = (90, 257);
+    let inputs = [
+        (numbers(rows * width, 1), vec![rows, width]),
+        (numbers(width, 2), vec![width]),
+        (numbers(width, 3), vec![width]),
+    ];
+    let layer: Function = Box::new(|x| x[0].layer_norm(1, Some(&x[1]), Some(&x[2]), 1e-5));
+    compare("layer_norm", &layer, &inputs, 5e-6);
+    let root: Function = Box::new(|x| x[0].rms_norm(1, Some(&x[1]), 1e-6));
+    compare("rms_norm", &root, &inputs[..2], 5e-6);
+}
+
+#[test]
+fn arithmetic_agrees_however_it_broadcasts() {
+    let table: [(&str, fn(&Tensor, &Tensor) -> Result<Tensor>); 4] =
+        [("add", Tensor::add), ("sub", Tensor::sub), ("mul", Tensor::mul), ("div", Tensor::div)];
+    let shapes: [[&[usize]; 2]; 8] = [
+        [&[5, 33], &[5, 33]],
+        [&[5, 33], &[33]],
+        [&[5, 33], &[5, 1]],
+        [&[33], &[5, 33]],
+        [&[5, 1], &[1, 33]],
+        [&[2, 1, 7], &[2, 5, 7]],
+        [&[5, 33], &[]],
+        [&[900, 700], &[700]],
+    ];
+    for (name, f) in table {
+        for [a, b] in shapes {
+            let input = |dims: &[usize], seed| {
+                // Away from zero, where quotients have no scale.
+                let x = numbers(dims.iter().product(), seed).into_iter().map(|x| x + 1f32.copysign(x));
+                (x.collect::<Vec<f32>>(), dims.to_vec())
+            };
+            let g: Function = Box::new(move |x| f(&x[0], &x[1]));
+            compare(&format!("{name} {a:?} {b:?}"), &g, &[input(a, 1), input(b, 2)], 1e-5);
+        }
+    }
+}
+
+#[test]
+fn nan_and_infinity_come_out_as_in_torch() {
+    let values = |f: fn(&Tensor) -> Result<Tensor>, x: &[f32]| {
+        f(&Tensor::from_slice(x, &[x.len()]).unwrap()).unwrap().to_vec::<f32>().unwrap()
+    };
+    let (nan, inf) = (f32::NAN, f32::INFINITY);
+    for f in [Tensor::exp, Tensor::tanh, Tensor::sigmoid, Tensor::relu, Tensor::silu, Tensor::quick_gelu] {
+        assert!(values(f, &[nan, 1.0])[0].is_nan());
+    }
+    for form in [Gelu::Exact, Gelu::Tanh] {
+        let x = Tensor::from_slice(&[nan, inf, -1e9, 1e30], &[4]).unwrap();
+        let y = x.gelu(form).unwrap().to_vec::<f32>().unwrap();
+        assert!(y[0].is_nan());
+        assert_eq!(&y[1..], [inf, 0.0, 1e30]);
+    }
+    assert_eq!(values(Tensor::exp, &[inf, -inf, 89.0, -200.0, 0.0]), [inf, 0.0, inf, 0.0, 1.0]);
+    assert_eq!(values(Tensor::tanh, &[inf, -inf, 50.0]), [1.0, -1.0, 1.0]);
+    assert_eq!(values(Tensor::sigmoid, &[inf, -inf]), [1.0, 0.0]);
+    assert_eq!(values(|x| x.softmax(0), &[-inf, 0.0, -inf]), [0.0, 1.0, 0.0]);
+    assert!(values(|x| x.softmax(0), &[-inf; 40]).iter().all(|x| x.is_nan()));
+    assert!(values(|x| x.softmax(0), &[0.0, nan, 1.0]).iter().all(|x| x.is_nan()));
+    assert!(values(|x| x.softmax(0), &[0.0, inf]).iter().any(|x| x.is_nan()));
+}
+
+#[test]
+fn the_largest_finite_exponentials_are_not_lost() {
+    let x: Vec<f32> = (0..4000).map(|i| -88.0 + i as f32 * 0.0442).collect();
+    let y = Tensor::from_slice(&x, &[x.len()]).unwrap().exp().unwrap().to_vec::<f32>().unwrap();
+    for (x, y) in x.iter().zip(y) {
+        let want = f64::from(*x).exp();
+        let right = if want > f64::from(f32::MAX) {
+            y == f32::INFINITY
+        } else if want < f64::from(f32::MIN_POSITIVE) {
+            y == 0.0
+        } else {
+            (f64::from(y) / want - 1.0).abs() < 2e-7
+        };
+        assert!(right, "exp({x}) = {y:e}, expected {want:e}");
+    }
+}
+
+#[test]
+fn gradients_of_weights_do_not_depend_on_threads() {
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let x = Tensor::from_slice(&numbers(300 * 200, 1), &[300, 200]).unwrap();
+            let w = Tensor::from_slice(&numbers(200, 2), &[200]).unwrap().requiring_grad().unwrap();
+            let y = x.layer_norm(1, Some(&w), None, 1e-5).unwrap();
+            y.mul(&y).unwrap().sum(None, false).unwrap().backward(None, BackwardOptions::default()).unwrap();
+            w.grad().unwrap().unwrap().to_vec::<f32>().unwrap()
+        })
+    };
+    let one = run(1);
+    assert_eq!(one, run(2));
+    assert_eq!(one, run(5));
+}
