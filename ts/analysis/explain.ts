@@ -4,9 +4,7 @@
  */
 import { hooklensError } from "../engine/errors.ts";
 import type { HookedTransformer } from "../models/hooked-transformer.ts";
-import { fromFloat32Array } from "../tensor/create.ts";
-import { tidy } from "../tensor/memory.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { fromFloat32Array, type Tensor, tidy } from "../tensor/index.ts";
 import type { Candidate, ExplainReport, LensRow } from "./explain-report.ts";
 
 export interface ExplainOptions {
@@ -69,7 +67,7 @@ class Explanation {
     // Truncation would explain another prompt than the one that was asked about.
     this.#tokens = model.toTokens(prompt, { truncate: false });
     this.#ids = [...this.#tokens.toBigInt64Array()].map(Number);
-    const { nCtx } = model.cfg;
+    const { n_ctx: nCtx } = model.cfg;
     if (this.#ids.length > nCtx) {
       throw hooklensError(
         "context_length",
@@ -81,7 +79,7 @@ class Explanation {
   }
 
   #checkHead(): void {
-    const { nLayers, nHeads } = this.#model.cfg;
+    const { n_layers: nLayers, n_heads: nHeads } = this.#model.cfg;
     const { head } = this.#options;
     if (head === undefined || (head.layer < nLayers && head.head < nHeads)) return;
     throw hooklensError(
@@ -92,7 +90,13 @@ class Explanation {
   }
 
   report(): ExplainReport {
-    const { nLayers, nHeads, dModel, nCtx, dVocab } = this.#model.cfg;
+    const {
+      n_layers: nLayers,
+      n_heads: nHeads,
+      d_model: dModel,
+      n_ctx: nCtx,
+      d_vocab: dVocab,
+    } = this.#model.cfg;
     const { answer: asked, modelName, top = 5 } = this.#options;
     const [logits, residuals] = this.#residuals();
     const last = new NextTokens(lastPosition(logits), this.#model);
@@ -105,7 +109,7 @@ class Explanation {
     return {
       version: 1,
       model: {
-        name: modelName ?? this.#model.cfg.modelName ?? "model",
+        name: modelName ?? this.#model.cfg.model_name,
         nLayers,
         nHeads,
         dModel,
@@ -113,7 +117,7 @@ class Explanation {
         dVocab,
       },
       prompt: this.#prompt,
-      tokens: this.#ids.map((id, position) => ({ position, id, text: this.#model.toString([id]) })),
+      tokens: this.#ids.map((id, position) => ({ position, id, text: this.#model.toSingleStrToken(id) })),
       next: last.best(top).map((id) => last.candidate(id)),
       answer: {
         ...last.candidate(answerId),
@@ -129,15 +133,14 @@ class Explanation {
 
   /** Logits `[1, pos, d_vocab]`, and the residual stream `[1, pos, d_model]` before each block and after the last. */
   #residuals(): [Tensor, Tensor[]] {
-    const [logits, cache] = this.#model.runWithCache(this.#tokens, {
-      namesFilter: (name) => residualNames(this.#model.cfg.nLayers).includes(name),
-    });
-    return [logits, residualNames(this.#model.cfg.nLayers).map((name) => cache.get(name))];
+    const names = residualNames(this.#model.cfg.n_layers);
+    const [logits, cache] = this.#model.runWithCache(this.#tokens, { namesFilter: names });
+    return [logits, names.map((name) => cache.get(name))];
   }
 
   /** The final norm and the unembedding of a residual stream: `[batch, pos, d_model]` to `[batch, pos, d_vocab]`. */
   #unembed(residual: Tensor): Tensor {
-    return this.#model.forward(residual, { startAtLayer: this.#model.cfg.nLayers });
+    return this.#model.forward(residual, { startAtLayer: this.#model.cfg.n_layers });
   }
 
   #lensRow(residual: Tensor, blocks: number, answerId: number): LensRow {
@@ -148,7 +151,7 @@ class Explanation {
       const best = values.toFloat32Array();
       const shares = values.sub(logits.logsumexp(-1)).exp().toFloat32Array();
       return {
-        hook: residualNames(this.#model.cfg.nLayers)[blocks] ?? "",
+        hook: residualNames(this.#model.cfg.n_layers)[blocks] ?? "",
         blocks,
         top: next.best(3).map((id) => next.candidate(id)),
         answer: {
@@ -158,7 +161,7 @@ class Explanation {
         },
         best: [...indices.toBigInt64Array()].map((id, position) => ({
           id: Number(id),
-          text: this.#model.toString([Number(id)]),
+          text: this.#model.toSingleStrToken(Number(id)),
           logit: best[position] ?? Number.NaN,
           probability: shares[position] ?? Number.NaN,
         })),
@@ -168,7 +171,7 @@ class Explanation {
 
   /** The answer's logit with each head of a layer silenced, given the residual stream before that layer. */
   #ablations(layer: number, residual: Tensor, answerId: number): number[] {
-    const { nLayers, nHeads } = this.#model.cfg;
+    const { n_layers: nLayers, n_heads: nHeads } = this.#model.cfg;
     const rows = Math.max(1, Math.floor(sweepPositions / this.#ids.length));
     const heads = Array.from({ length: nHeads }, (_, head) => head);
     const logits: number[] = [];
@@ -244,8 +247,14 @@ class Explanation {
   }
 }
 
-function residualNames(nLayers: number): string[] {
-  const before = Array.from({ length: nLayers }, (_, layer) => `blocks.${layer}.hook_resid_pre`);
+type ResidualName = `blocks.${number}.hook_resid_pre` | `blocks.${number}.hook_resid_post`;
+
+/** Where the residual stream is read: before each block, and after the last. */
+function residualNames(nLayers: number): ResidualName[] {
+  const before = Array.from(
+    { length: nLayers },
+    (_, layer): ResidualName => `blocks.${layer}.hook_resid_pre`,
+  );
   return [...before, `blocks.${nLayers - 1}.hook_resid_post`];
 }
 
@@ -295,6 +304,11 @@ class NextTokens {
   }
 
   candidate(id: number): Candidate {
-    return { id, text: this.#model.toString([id]), logit: this.logit(id), probability: this.probability(id) };
+    return {
+      id,
+      text: this.#model.toSingleStrToken(id),
+      logit: this.logit(id),
+      probability: this.probability(id),
+    };
   }
 }
