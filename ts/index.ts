@@ -77,3 +77,4 @@ export type {
 export * from "./tensor/index.ts";
 export type { Batch, Ids, Tokens } from "./text/batch.ts";
 export { type PaddingSide, Tokenizer } from "./text/tokenizer.ts";
+export * from "./train/index.ts";
