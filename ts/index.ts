@@ -1,5 +1,6 @@
 /** hooklens: see and change every activation and every gradient inside a transformer. */
 
+export { ActivationCache, type CacheMeta } from "./cache/activation-cache.ts";
 export { ActivationMap, type CacheKey } from "./cache/activation-map.ts";
 export type { DeviceName, DType } from "./engine/engine.ts";
 export * from "./engine/errors.ts";
@@ -33,9 +34,8 @@ export {
   HookedRoot,
   type ListHooksOptions,
   type ResetOptions,
-  type WithCache,
 } from "./hooks/hooked-root.ts";
-export { HookedRootModule } from "./hooks/hooked-root-module.ts";
+export { HookedRootModule, type WithCache } from "./hooks/hooked-root-module.ts";
 export { type InterventionTable, loadInterventions, saveInterventions } from "./hooks/intervention-file.ts";
 export {
   add,
@@ -58,4 +58,23 @@ export { type LoadStateOptions, Module } from "./hooks/module.ts";
 export type { Axes, AxesAt, AxesOfKey, Glob, GradName, NameOf, Points, PointsOf } from "./hooks/names.ts";
 export { HookScope } from "./hooks/scope.ts";
 export type { NamesFilter } from "./hooks/selection.ts";
+export type {
+  ForwardOptions,
+  ForwardOutput,
+  Logits,
+  ModelInput,
+  ReturnType,
+} from "./models/forward-options.ts";
+export { HookedTransformer, type LoadOptions, type ToTokensOptions } from "./models/hooked-transformer.ts";
+export type { TransformerConfig } from "./models/transformer-config.ts";
+export type {
+  AxesOfShort,
+  BlockPoints,
+  ShortKey,
+  TransformerPoints,
+  TupleKey,
+} from "./models/transformer-points.ts";
 export * from "./tensor/index.ts";
+export type { Batch, Ids, Tokens } from "./text/batch.ts";
+export { type PaddingSide, Tokenizer } from "./text/tokenizer.ts";
+export * from "./train/index.ts";

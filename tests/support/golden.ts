@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The folder of golden fixtures: `HOOKLENS_GOLDEN`, by default the repository's own. */
@@ -19,7 +19,7 @@ export interface Stored {
  * behind itself.
  */
 export function readSafetensors(...path: readonly string[]): ReadonlyMap<string, Stored> {
-  const file = readFileSync(join(GOLDEN, ...path));
+  const file = readFileSync(resolve(GOLDEN, ...path));
   const headerSize = Number(file.readBigUInt64LE(0));
   const header: Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }> =
     JSON.parse(file.toString("utf8", 8, 8 + headerSize));

@@ -1,9 +1,22 @@
 /** Hooks for modules of one's own. */
 
+import type { ActivationMap } from "../cache/activation-map.ts";
+import { CACHE_KEYS, type RunWithCacheOptions } from "./caching.ts";
+import type { WithOptions } from "./call-arguments.ts";
+import { splitOptions } from "./call-options.ts";
+import type { ScopeOptions } from "./hook-fn.ts";
 import { HookPoint } from "./hook-point.ts";
 import { HookStore } from "./hook-store.ts";
-import { HookedRoot } from "./hooked-root.ts";
+import { HookedRoot, SCOPE_KEYS } from "./hooked-root.ts";
 import type { Module } from "./module.ts";
+import type { PointsOf } from "./names.ts";
+
+/** What `runWithCache` gives: the output and the cache, after the wait where `forward` is asynchronous. */
+export type WithCache<Output, Cache> = unknown extends Output
+  ? [Output, Cache] | Promise<[Output, Cache]>
+  : Output extends Promise<infer Value>
+    ? Promise<[Value, Cache]>
+    : [Output, Cache];
 
 /**
  * The root of a model of one's own. Place hook points in its properties or in those of the modules below, pass values
@@ -36,5 +49,33 @@ export abstract class HookedRootModule extends HookedRoot {
       }
     }
     this.attach(HookStore.build(points, names), modules);
+  }
+
+  /**
+   * Runs `forward` with hooks that are gone afterwards. The hooks are given after the inputs; where `forward` takes an
+   * options object itself, both share it.
+   */
+  override runWithHooks(
+    ...args: WithOptions<Parameters<this["forward"]>, ScopeOptions<PointsOf<this>>>
+  ): ReturnType<this["forward"]> {
+    const { inputs, options } = splitOptions(args, SCOPE_KEYS);
+    return this.runScoped(inputs, options) as ReturnType<this["forward"]>;
+  }
+
+  /**
+   * Runs `forward` and records what passes the hook points, as the hooks attached before left it. Options are given after
+   * the inputs; where `forward` takes an options object itself, both share it.
+   *
+   * With `inclBwd`, also runs backward from the output, which must have one element, and records gradients.
+   */
+  override runWithCache(
+    ...args: WithOptions<Parameters<this["forward"]>, RunWithCacheOptions<PointsOf<this>>>
+  ): WithCache<ReturnType<this["forward"]>, ActivationMap<PointsOf<this>>> {
+    const { inputs, options } = splitOptions(args, CACHE_KEYS);
+    const cache = this.newCache();
+    return this.runRecorded(inputs, options, cache) as WithCache<
+      ReturnType<this["forward"]>,
+      ActivationMap<PointsOf<this>>
+    >;
   }
 }

@@ -7,15 +7,7 @@ import { ActivationMap } from "../cache/activation-map.ts";
 import { hooklensError } from "../engine/errors.ts";
 import { isTensor } from "../tensor/base.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import {
-  CACHE_KEYS,
-  type CachingOptions,
-  captures,
-  type IntoCacheOptions,
-  type RunWithCacheOptions,
-} from "./caching.ts";
-import type { WithOptions } from "./call-arguments.ts";
-import { splitOptions } from "./call-options.ts";
+import { type CachingOptions, captures, type IntoCacheOptions, type RunWithCacheOptions } from "./caching.ts";
 import type { LensHandle } from "./handle.ts";
 import {
   Capture,
@@ -68,14 +60,13 @@ export interface ListHooksOptions<P = unknown> {
 /** How a hook is about to be attached, for {@link HookedRoot.checkHooksToAdd}. */
 export type CheckedHookOptions = Required<Pick<AddHookOptions, "dir" | "isPermanent" | "level" | "prepend">>;
 
-/** What `runWithCache` gives: the output and the cache, after the wait where `forward` is asynchronous. */
-export type WithCache<Output, Cache> = unknown extends Output
-  ? [Output, Cache] | Promise<[Output, Cache]>
-  : Output extends Promise<infer Value>
-    ? Promise<[Value, Cache]>
-    : [Output, Cache];
-
-const SCOPE_KEYS: ReadonlySet<string> = new Set(["fwdHooks", "bwdHooks", "resetHooksEnd", "clearContexts"]);
+/** The keys of {@link ScopeOptions}. */
+export const SCOPE_KEYS: ReadonlySet<string> = new Set([
+  "fwdHooks",
+  "bwdHooks",
+  "resetHooksEnd",
+  "clearContexts",
+]);
 
 /** Pairs of target and hook, in order, from either form of {@link Hooks}. */
 function pairs(hooks: Hooks | undefined): [unknown, Hook][] {
@@ -299,16 +290,8 @@ export abstract class HookedRoot extends Module {
     }
   }
 
-  /**
-   * Runs `forward` with hooks that are gone afterwards. The hooks are given after the inputs; where `forward` takes an
-   * options object itself, both share it.
-   */
-  runWithHooks(
-    ...args: WithOptions<Parameters<this["forward"]>, ScopeOptions<PointsOf<this>>>
-  ): ReturnType<this["forward"]> {
-    const { inputs, options } = splitOptions(args, SCOPE_KEYS);
-    return this.runScoped(inputs, options) as ReturnType<this["forward"]>;
-  }
+  /** Runs the model with hooks that are gone afterwards; typed by the kinds of models. */
+  abstract runWithHooks(...args: never): unknown;
 
   /** {@link runWithHooks} with the arguments taken apart. Internal. */
   protected runScoped(inputs: readonly unknown[], options: ScopeOptions): unknown {
@@ -325,22 +308,8 @@ export abstract class HookedRoot extends Module {
     return Reflect.apply(this.forward, this, inputs);
   }
 
-  /**
-   * Runs `forward` and records what passes the hook points, as the hooks attached before left it. Options are given after
-   * the inputs; where `forward` takes an options object itself, both share it.
-   *
-   * With `inclBwd`, also runs backward from the output, which must have one element, and records gradients.
-   */
-  runWithCache(
-    ...args: WithOptions<Parameters<this["forward"]>, RunWithCacheOptions<PointsOf<this>>>
-  ): WithCache<ReturnType<this["forward"]>, ActivationMap<PointsOf<this>>> {
-    const { inputs, options } = splitOptions(args, CACHE_KEYS);
-    const cache = this.newCache();
-    return this.runRecorded(inputs, options, cache) as WithCache<
-      ReturnType<this["forward"]>,
-      ActivationMap<PointsOf<this>>
-    >;
-  }
+  /** Runs the model and records what passes its hook points; typed by the kinds of models. */
+  abstract runWithCache(...args: never): unknown;
 
   /** {@link runWithCache} with the arguments taken apart. Internal. */
   protected runRecorded<Cache extends ActivationMap>(

@@ -1,0 +1,155 @@
+import { HookedTransformer, HooklensError, noGrad, type Tensor, tidy } from "../../ts/index.ts";
+import type { Stored } from "../support/golden.ts";
+import { type Difference, difference, type Tolerance } from "./closeness.ts";
+import { type Fixture, idRows, numbers, readFixture } from "./fixture.ts";
+
+/** What came of one fixture. */
+export interface Outcome {
+  readonly fixture: string;
+  /** `refused`: not implemented and said so, which a user can act on; anything else that is not `ok` is a failure. */
+  readonly status: "ok" | "refused" | "failed";
+  /** How many tensors were compared. */
+  readonly compared: number;
+  /** The tensor nearest to, or furthest beyond, what is allowed. */
+  readonly worst: Difference | undefined;
+  readonly message: string | undefined;
+}
+
+/** Tensors of `expected.safetensors` that are not hook points. */
+const NOT_HOOKS = new Set(["tokens", "labels", "logits", "loss", "loss_per_token"]);
+
+class Comparison {
+  readonly #differences: Difference[] = [];
+
+  add(
+    name: string,
+    ours: Tensor,
+    reference: Stored,
+    tolerance: Tolerance,
+    counts?: (index: number) => boolean,
+  ): void {
+    const sameShape = ours.shape.join() === reference.shape.join();
+    const values = sameShape ? ours.toFloat32Array() : [];
+    this.#differences.push(difference(name, values, numbers(reference), tolerance, counts));
+  }
+
+  get count(): number {
+    return this.#differences.length;
+  }
+
+  get worst(): Difference | undefined {
+    return this.#differences.toSorted((a, b) => b.share - a.share)[0];
+  }
+}
+
+function hookNames(expected: ReadonlyMap<string, Stored>): string[] {
+  return [...expected.keys()].filter(
+    (key) => !NOT_HOOKS.has(key) && !key.includes("/") && !/_grad(_sum)?$/.test(key),
+  );
+}
+
+/** Logits, loss, every activation and every gradient of one recorded run. */
+function compareRun(
+  seen: Comparison,
+  model: HookedTransformer,
+  expected: ReadonlyMap<string, Stored>,
+  { tolerances }: Fixture,
+  tokens: number[][],
+  label = "",
+): void {
+  const names = hookNames(expected);
+  const { logits, loss } = noGrad(() => model.forward(tokens, { returnType: "both" }));
+  const wantLogits = expected.get("logits");
+  const wantLoss = expected.get("loss");
+  if (wantLogits) seen.add(`${label}logits`, logits, wantLogits, tolerances.logits);
+  if (wantLoss) seen.add(`${label}loss`, loss, wantLoss, tolerances.activation);
+  const [, cache] = model.runWithCache(tokens, { returnType: "loss", inclBwd: true, namesFilter: names });
+  for (const name of names) {
+    const want = expected.get(name);
+    const value = cache.get(name);
+    const isPattern = name.endsWith("hook_pattern");
+    if (want)
+      seen.add(`${label}${name}`, value, want, isPattern ? tolerances.pattern : tolerances.activation);
+    // The reference's `_grad` of a point that fires several times holds one firing only; the sum is the gradient.
+    const gradient = expected.get(`${name}_grad_sum`) ?? expected.get(`${name}_grad`);
+    const many = expected.has(`${name}_grad_sum`) || !/\.ln1\./.test(name) || value.rank < 4;
+    if (gradient && many)
+      seen.add(`${label}${name}_grad`, cache.get(`${name}_grad`), gradient, tolerances.gradient);
+  }
+}
+
+function compareInterventions(
+  seen: Comparison,
+  model: HookedTransformer,
+  fixture: Fixture,
+  tokens: number[][],
+): void {
+  for (const [name, want] of fixture.interventions) {
+    tidy(() => {
+      const logits = model.runWithHooks(tokens, { fwdHooks: [[name, (x) => x.mul(0.5)]] });
+      seen.add(`0.5 × ${name}`, logits, want, fixture.tolerances.logits);
+    });
+  }
+}
+
+/** A batch with a padded row: positions count from the mask, as in generation. */
+function comparePadded(seen: Comparison, model: HookedTransformer, { expected, tolerances }: Fixture): void {
+  const tokens = expected.get("padded/tokens");
+  const mask = expected.get("padded/attention_mask");
+  const want = expected.get("padded/logits_mask_positions") ?? expected.get("padded/logits");
+  if (!tokens || !mask || !want) return;
+  const kept = numbers(mask);
+  const width = want.shape.at(-1) ?? 1;
+  const logits = model.forward(idRows(tokens), { attentionMask: idRows(mask) });
+  seen.add("padded/logits", logits, want, tolerances.logits, (i) => kept[Math.floor(i / width)] === 1);
+}
+
+function mayRefuse(error: HooklensError, fixture: Fixture): boolean {
+  if (error.code === "unsupported_architecture") return true;
+  return error.code === "unsupported_config" && fixture.refusable.includes(String(error.details["key"]));
+}
+
+/** Runs one fixture directory through the public API. */
+export async function compareFixture(folder: string): Promise<Outcome> {
+  const fixture = readFixture(folder);
+  const seen = new Comparison();
+  const outcome = (status: Outcome["status"], message?: string): Outcome => ({
+    fixture: fixture.name,
+    status,
+    compared: seen.count,
+    worst: seen.worst,
+    message,
+  });
+  try {
+    using model = await HookedTransformer.fromPretrained(folder, { tokenizer: null });
+    const stored = fixture.expected.get("tokens");
+    if (!stored) return outcome("failed", "the fixture has no tokens");
+    const tokens = idRows(stored);
+    tidy(() => compareRun(seen, model, fixture.expected, fixture, tokens));
+    const perToken = fixture.expected.get("loss_per_token");
+    if (perToken) {
+      const loss = noGrad(() => model.forward(tokens, { returnType: "loss", lossPerToken: true }));
+      seen.add("loss_per_token", loss, perToken, fixture.tolerances.activation);
+    }
+    if (fixture.options.size > 0) {
+      tidy(() => compareRun(seen, model, fixture.options, fixture, tokens, "options: "));
+    }
+    noGrad(() => compareInterventions(seen, model, fixture, tokens));
+    noGrad(() => comparePadded(seen, model, fixture));
+  } catch (error) {
+    if (!(error instanceof HooklensError)) throw error;
+    return outcome(mayRefuse(error, fixture) ? "refused" : "failed", `${error.message} (${error.code})`);
+  }
+  return outcome((seen.worst?.share ?? 0) <= 1 ? "ok" : "failed");
+}
+
+/** One line on an outcome. */
+export function describeOutcome({ fixture, status, compared, worst, message }: Outcome): string {
+  const numbersOf = worst
+    ? `${compared} tensors, worst ${worst.name}: ${worst.error.toExponential(1)} (${(100 * worst.share).toFixed(0)} % of what is allowed)`
+    : "";
+  return [status.padEnd(7), fixture.padEnd(24), numbersOf, message ?? ""]
+    .filter(Boolean)
+    .join("  ")
+    .trimEnd();
+}

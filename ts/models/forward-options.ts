@@ -1,0 +1,72 @@
+/** What a transformer's forward is asked for, and what comes out. */
+
+import type { Tensor } from "../tensor/tensor.ts";
+import type { Ids } from "../text/batch.ts";
+import type { PaddingSide } from "../text/tokenizer.ts";
+
+/** Text, several texts, token ids, or with `startAtLayer` a residual stream `[batch, pos, d_model]`. */
+export type ModelInput = string | readonly string[] | Ids | Tensor;
+
+/** What `forward` gives. With null nothing: only the hooks matter. */
+export type ReturnType = "logits" | "loss" | "both" | null;
+
+/** Options of `forward`. */
+export interface ForwardOptions<
+  R extends ReturnType = ReturnType,
+  Stop extends number | null = number | null,
+> {
+  /**
+   * What comes out.
+   * @default "logits"
+   */
+  readonly returnType?: R;
+  /**
+   * The loss of each prediction, `[batch, pos - 1]`, instead of their mean.
+   * @default false
+   */
+  readonly lossPerToken?: boolean;
+  /**
+   * Put the beginning-of-sequence token before texts.
+   * @default the model's `cfg.default_prepend_bos`
+   */
+  readonly prependBos?: boolean;
+  /**
+   * Where shorter texts are filled up.
+   * @default the tokenizer's own
+   */
+  readonly paddingSide?: PaddingSide;
+  /** Start at this block from a residual stream; negative numbers count from the last. */
+  readonly startAtLayer?: number | null;
+  /** Stop before this block and give the residual stream, whatever `returnType` says. */
+  readonly stopAtLayer?: Stop;
+  /** Token ids for the loss of a run that starts from a residual stream. */
+  readonly tokens?: Tensor | Ids | null;
+  /** 1 for tokens and 0 for padding, `[batch, pos]`. */
+  readonly attentionMask?: Tensor | readonly (readonly number[])[] | null;
+}
+
+/** The names of the options. */
+export const FORWARD_KEYS: ReadonlySet<string> = new Set([
+  "returnType",
+  "lossPerToken",
+  "prependBos",
+  "paddingSide",
+  "startAtLayer",
+  "stopAtLayer",
+  "tokens",
+  "attentionMask",
+]);
+
+/** `[batch, pos, d_vocab]` */
+export type Logits = Tensor<readonly ["batch", "pos", "d_vocab"]>;
+
+/** What `forward` gives for these options. */
+export type ForwardOutput<R extends ReturnType, Stop extends number | null> = [Stop] extends [number]
+  ? Tensor<readonly ["batch", "pos", "d_model"]>
+  : R extends "logits"
+    ? Logits
+    : R extends "loss"
+      ? Tensor
+      : R extends "both"
+        ? { readonly logits: Logits; readonly loss: Tensor }
+        : null;

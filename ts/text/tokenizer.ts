@@ -1,0 +1,149 @@
+/** Text to token ids and back, by the tokenizer that a model was trained with. */
+
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Tokenizer as Encoder } from "@huggingface/tokenizers";
+import { hooklensError } from "../engine/errors.ts";
+
+/** On which side short texts of a batch are filled up. */
+export type PaddingSide = "left" | "right";
+
+/** How texts become token ids. */
+export interface EncodeOptions {
+  /**
+   * Put the beginning-of-sequence token first.
+   * @default the model's own, true for most
+   */
+  readonly prependBos?: boolean;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+async function readJson(path: string): Promise<Record<string, unknown> | null> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch {
+    return null;
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw hooklensError("invalid_file", `${path}: is no JSON: ${String(error)}`, {
+      path,
+      detail: String(error),
+    });
+  }
+  if (!isRecord(json)) throw hooklensError("invalid_file", `${path}: expected a JSON object`, { path });
+  return json;
+}
+
+/** The text of a special token, which files write as a string or as an object. */
+function special(config: Readonly<Record<string, unknown>>, key: string): string | null {
+  const value = config[key];
+  const text = isRecord(value) ? value["content"] : value;
+  return typeof text === "string" && text !== "" ? text : null;
+}
+
+/** A tokenizer of the Hugging Face form. */
+export class Tokenizer {
+  readonly #encoder: Encoder;
+  /** The end-of-sequence token. */
+  readonly eosToken: string;
+  /** The beginning-of-sequence token; the end-of-sequence token where there is no other. */
+  readonly bosToken: string;
+  /** What fills short texts; the end-of-sequence token where there is no other. */
+  readonly padToken: string;
+  /** On which side short texts are filled up by default. */
+  readonly paddingSide: PaddingSide;
+  /** Whether encoding puts the beginning-of-sequence token first by itself. */
+  readonly prependsBos: boolean;
+  readonly #size: number;
+
+  /**
+   * @param tokenizer the content of `tokenizer.json`.
+   * @param config the content of `tokenizer_config.json`.
+   */
+  constructor(tokenizer: Readonly<Record<string, unknown>>, config: Readonly<Record<string, unknown>> = {}) {
+    this.#encoder = new Encoder(tokenizer, config);
+    this.eosToken = special(config, "eos_token") ?? "<|endoftext|>";
+    this.bosToken = special(config, "bos_token") ?? this.eosToken;
+    this.padToken = special(config, "pad_token") ?? this.eosToken;
+    this.paddingSide = config["padding_side"] === "left" ? "left" : "right";
+    this.prependsBos = this.#encoder.encode("").ids.length > 0;
+    this.#size = Math.max(-1, ...this.#encoder.get_vocab(true).values()) + 1;
+  }
+
+  /**
+   * Reads `tokenizer.json` and `tokenizer_config.json` of a model folder; null if there is no tokenizer.
+   *
+   * @throws `invalid_file` for a file that is not what it claims to be.
+   */
+  static async fromDirectory(directory: string): Promise<Tokenizer | null> {
+    const path = join(directory, "tokenizer.json");
+    const tokenizer = await readJson(path);
+    if (tokenizer === null) return null;
+    const config = (await readJson(join(directory, "tokenizer_config.json"))) ?? {};
+    try {
+      return new Tokenizer(tokenizer, config);
+    } catch (error) {
+      const detail = error instanceof Error ? error.message : String(error);
+      throw hooklensError("invalid_file", `${path}: ${detail}`, { path, detail });
+    }
+  }
+
+  /** The largest id plus one. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The id of a token's text, or null. */
+  idOf(token: string): number | null {
+    return this.#encoder.token_to_id(token) ?? null;
+  }
+
+  /** The id of {@link bosToken}, or null if the vocabulary lacks it. */
+  get bosId(): number | null {
+    return this.idOf(this.bosToken);
+  }
+
+  /** The id of {@link eosToken}, or null if the vocabulary lacks it. */
+  get eosId(): number | null {
+    return this.idOf(this.eosToken);
+  }
+
+  /** The id of {@link padToken}, or null if the vocabulary lacks it. */
+  get padId(): number | null {
+    return this.idOf(this.padToken);
+  }
+
+  /** The ids of a text, with or without the beginning-of-sequence token. */
+  encode(text: string, prependBos: boolean): number[] {
+    if (this.prependsBos) {
+      const ids = this.#encoder.encode(text).ids;
+      return prependBos || ids[0] !== this.bosId ? ids : ids.slice(1);
+    }
+    // Before encoding, because the first word may be split differently at the start of a text.
+    return this.#encoder.encode(prependBos ? this.bosToken + text : text).ids;
+  }
+
+  /** The text of ids; special tokens are kept, nothing is cleaned up. */
+  decode(ids: readonly number[]): string {
+    const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= this.#size);
+    if (bad !== undefined) {
+      throw hooklensError(
+        "token_out_of_range",
+        `token id ${bad} is outside the tokenizer's vocabulary of ${this.#size} tokens`,
+        { id: bad, dVocab: this.#size },
+      );
+    }
+    if (ids.length === 0) return "";
+    return this.#encoder.decode([...ids], {
+      skip_special_tokens: false,
+      clean_up_tokenization_spaces: false,
+    });
+  }
+}
