@@ -79,6 +79,4 @@ export type {
 export * from "./tensor/index.ts";
 export type { Batch, Ids, Tokens } from "./text/batch.ts";
 export { type PaddingSide, Tokenizer } from "./text/tokenizer.ts";
-export { AdamW, type AdamWOptions, type ParameterGroup } from "./train/adamw.ts";
-export { clipGradients } from "./train/clip-gradients.ts";
-export { type WarmupCosineOptions, warmupCosine } from "./train/schedule.ts";
+export * from "./train/index.ts";

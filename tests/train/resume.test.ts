@@ -23,7 +23,7 @@ const config: Gpt2Config = {
 /** Counting upwards again and again: easy to learn. */
 const stream: TokenStream = {
   ids: Uint16Array.from({ length: 400 }, (_, i) => 1 + (i % 19)),
-  verses: Uint32Array.from({ length: 20 }, (_, i) => 19 * i),
+  verses: Uint32Array.from({ length: 50 }, (_, i) => 7 * i),
   characters: 800,
 };
 
@@ -33,7 +33,7 @@ const settings: Settings = {
   steps: 60,
   batch: 4,
   window: 12,
-  peakLearningRate: 3e-2,
+  peakLearningRate: 2e-2,
   warmup: 3,
   weightDecay: 0.1,
   clip: 1,
