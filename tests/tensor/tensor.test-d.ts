@@ -19,7 +19,9 @@ declare const mask: Tensor<["pos"], "bool">;
 
 describe("axis names", () => {
   test("name gives a tuple", () => {
-    expectTypeOf(zeros([2, 3]).named("batch", "pos")).toEqualTypeOf<Tensor<readonly ["batch", "pos"], "float32">>();
+    expectTypeOf(zeros([2, 3]).named("batch", "pos")).toEqualTypeOf<
+      Tensor<readonly ["batch", "pos"], "float32">
+    >();
   });
 
   test("survive element-wise operations and go with reduced axes", () => {

@@ -165,13 +165,25 @@ export interface ForwardResult {
   readonly residual: EngineTensor | null;
 }
 
+/** A forward, between two of its blocks. It cannot be carried on after it failed. */
+export interface EngineRun {
+  /** Runs the next block; false when none is left to run. */
+  step(): boolean;
+  /** What comes after the last block. Ends the run. */
+  finish(): ForwardResult;
+}
+
 export interface EngineModel {
   /** The reference-style config as JSON. */
   configJson(): string;
   registry(): EngineRegistry;
   forward(request: ForwardRequest): ForwardResult;
+  /** Begins a forward that runs a block at a time, so that others may use the thread in between. */
+  start(request: ForwardRequest): EngineRun;
   parameterNames(): string[];
   parameter(name: string): EngineTensor;
+  /** Replaces every parameter. Throws `weight_mismatch`, changing nothing, if one is missing, unknown or of another shape. */
+  loadParameters(tensors: readonly { name: string; tensor: EngineTensor }[]): void;
   /** Whether forwards record gradients of the weights. */
   setTrainable(on: boolean): void;
 }
@@ -208,8 +220,12 @@ export interface Engine {
   ): (EngineTensor | null)[];
   /** Tensors of this thread that are neither disposed nor collected. */
   liveTensors(): number;
-  /** Bytes held by live tensor handles, and the limit over which creating one throws `memory_limit` (0: none). */
+  /**
+   * Bytes that the engine holds in this process: elements of tensors (shared ones once), what recorded operations keep,
+   * caches, weights.
+   */
   liveBytes(): number;
+  /** The number of {@link Engine.liveBytes} over which calls throw `memory_limit` (0: none), for all threads. */
   setMemoryLimit(bytes: number): void;
 }
 

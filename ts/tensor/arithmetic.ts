@@ -82,6 +82,13 @@ export abstract class ArithmeticOps<
     return runBinary("div", this.#self(), other, { rounding_mode: roundingMode });
   }
 
+  /** `this / other` rounded down; integers stay integers, and by zero throw `division_by_zero`. */
+  floorDivide(other: number | bigint | Tensor<Axes>): Tensor<Axes>;
+  floorDivide(other: Operand): Tensor;
+  floorDivide(other: Operand): Tensor {
+    return runBinary("floor_divide", this.#self(), other);
+  }
+
   /** `this` to the power `other`. Integers to a negative power throw `invalid_argument`. */
   pow(other: number | bigint | Tensor<Axes>): Tensor<Axes>;
   pow(other: Operand): Tensor;
@@ -104,23 +111,23 @@ export abstract class ArithmeticOps<
   }
 
   /** The larger of two elements; NaN if either is. A tie splits the gradient. */
-  maximum(other: Tensor<Axes>): Tensor<Axes>;
-  maximum(other: Tensor): Tensor;
-  maximum(other: Tensor): Tensor {
+  maximum(other: number | bigint | Tensor<Axes>): Tensor<Axes>;
+  maximum(other: Operand): Tensor;
+  maximum(other: Operand): Tensor {
     return runBinary("maximum", this.#self(), other);
   }
 
   /** The smaller of two elements; NaN if either is. A tie splits the gradient. */
-  minimum(other: Tensor<Axes>): Tensor<Axes>;
-  minimum(other: Tensor): Tensor;
-  minimum(other: Tensor): Tensor {
+  minimum(other: number | bigint | Tensor<Axes>): Tensor<Axes>;
+  minimum(other: Operand): Tensor;
+  minimum(other: Operand): Tensor {
     return runBinary("minimum", this.#self(), other);
   }
 
   /** The angle of the point (`other`, `this`) in radians, between -π and π. */
-  atan2(other: Tensor<Axes>): Tensor<Axes>;
-  atan2(other: Tensor): Tensor;
-  atan2(other: Tensor): Tensor {
+  atan2(other: number | bigint | Tensor<Axes>): Tensor<Axes>;
+  atan2(other: Operand): Tensor;
+  atan2(other: Operand): Tensor {
     return runBinary("atan2", this.#self(), other);
   }
 
@@ -180,8 +187,41 @@ export abstract class ArithmeticOps<
     return runBinary("logical_or", this.#self(), other);
   }
 
+  /** Where exactly one is true (not zero). */
+  logicalXor(other: Tensor<Axes>): Tensor<Axes, "bool">;
+  logicalXor(other: Tensor): Tensor<readonly string[], "bool">;
+  logicalXor(other: Tensor): Tensor<readonly string[], "bool"> {
+    return runBinary("logical_xor", this.#self(), other);
+  }
+
+  /** The bits that both integers have, or where both truth values are true. */
+  bitwiseAnd(other: number | bigint | Tensor<Axes>): Tensor<Axes>;
+  bitwiseAnd(other: Operand): Tensor;
+  bitwiseAnd(other: Operand): Tensor {
+    return runBinary("bitwise_and", this.#self(), other);
+  }
+
+  /** The bits that either integer has, or where either truth value is true. */
+  bitwiseOr(other: number | bigint | Tensor<Axes>): Tensor<Axes>;
+  bitwiseOr(other: Operand): Tensor;
+  bitwiseOr(other: Operand): Tensor {
+    return runBinary("bitwise_or", this.#self(), other);
+  }
+
+  /** The bits in which integers differ, or where truth values do. */
+  bitwiseXor(other: number | bigint | Tensor<Axes>): Tensor<Axes>;
+  bitwiseXor(other: Operand): Tensor;
+  bitwiseXor(other: Operand): Tensor {
+    return runBinary("bitwise_xor", this.#self(), other);
+  }
+
   /** Where this is false (zero). */
   logicalNot(): Tensor<Axes, "bool"> {
     return run("logical_not", [this], {}, this.axes);
+  }
+
+  /** `this + weight * (end - this)`: this for weight 0, `end` for weight 1. */
+  lerp(end: Tensor, weight: number): Tensor<Axes> {
+    return run("lerp", [this, end], { weight }, this.axes);
   }
 }

@@ -5,7 +5,7 @@ import type { Bits, DeviceName, DType, EngineTensor } from "../engine/engine.ts"
 import { HooklensError } from "../engine/errors.ts";
 import { describe, wrap } from "./base.ts";
 import { type Nested, unnest } from "./nested.ts";
-import { callEngine } from "./operation.ts";
+import { callEngine, run } from "./operation.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** Settings that every function that creates a tensor takes. */
@@ -202,7 +202,7 @@ export function zeros<D extends DType = "float32">(
   shape: readonly number[],
   options: CreateOptions<D> = {},
 ): Of<D> {
-  const [made] = callEngine("zeros", [], { size: shape, dtype: options.dtype ?? "float32" });
+  const [made] = callEngine("zeros", [], { size: shape, dtype: options.dtype, device: options.device });
   return finish(made, options);
 }
 
@@ -211,7 +211,7 @@ export function ones<D extends DType = "float32">(
   shape: readonly number[],
   options: CreateOptions<D> = {},
 ): Of<D> {
-  const [made] = callEngine("ones", [], { size: shape, dtype: options.dtype ?? "float32" });
+  const [made] = callEngine("ones", [], { size: shape, dtype: options.dtype, device: options.device });
   return finish(made, options);
 }
 
@@ -230,7 +230,7 @@ export function full(
   options: CreateOptions = {},
 ): Tensor {
   const dtype = options.dtype ?? inferredDType([value]);
-  const [made] = callEngine("full", [], { size: shape, fill_value: value, dtype });
+  const [made] = callEngine("full", [], { size: shape, fill_value: value, dtype, device: options.device });
   return finish(made, options);
 }
 
@@ -238,16 +238,22 @@ export function full(
 export function zerosLike<Axes extends readonly string[], D extends DType>(
   like: Tensor<Axes, D>,
 ): Tensor<Axes, D> {
-  const [made] = callEngine("zeros", [], { size: like.shape, dtype: like.dtype });
-  return finish(made, { device: like.device }, like.axes);
+  return run("zeros_like", [like], {}, like.axes);
 }
 
 /** Ones of the shape, dtype and device of another tensor. */
 export function onesLike<Axes extends readonly string[], D extends DType>(
   like: Tensor<Axes, D>,
 ): Tensor<Axes, D> {
-  const [made] = callEngine("ones", [], { size: like.shape, dtype: like.dtype });
-  return finish(made, { device: like.device }, like.axes);
+  return run("ones_like", [like], {}, like.axes);
+}
+
+/** One value everywhere, in the shape, dtype and on the device of another tensor. */
+export function fullLike<Axes extends readonly string[], D extends DType>(
+  like: Tensor<Axes, D>,
+  value: number | bigint | boolean,
+): Tensor<Axes, D> {
+  return run("full_like", [like], { fill_value: value }, like.axes);
 }
 
 /** The identity matrix `[n, m]`, square if `m` is left out. */
@@ -259,7 +265,7 @@ export function eye<D extends DType = "float32">(
   options: CreateOptions<D> = {},
 ): Of<D> {
   const settings = typeof m === "object" ? m : options;
-  const args = { n, m: typeof m === "number" ? m : n, dtype: settings.dtype ?? "float32" };
+  const args = { n, m: typeof m === "number" ? m : n, dtype: settings.dtype, device: settings.device };
   const [made] = callEngine("eye", [], args);
   return finish(made, settings);
 }
@@ -277,12 +283,13 @@ export function arange(first: number, ...rest: readonly (number | CreateOptions 
   const numbers = [first, ...rest.filter((x) => typeof x === "number")];
   const [start = 0, end = 0, step = 1] = numbers.length === 1 ? [0, first] : numbers;
   const dtype = options.dtype ?? ([start, end, step].every(Number.isInteger) ? "int64" : "float32");
-  const [made] = callEngine("arange", [], { start, end, step, dtype });
+  const [made] = callEngine("arange", [], { start, end, step, dtype, device: options.device });
   return finish(made, options);
 }
 
 /** `steps` numbers from `start` to `end`, both included, at equal distances; float32. */
 export function linspace(start: number, end: number, steps: number, options: CreateOptions = {}): Tensor {
-  const [made] = callEngine("linspace", [], { start, end, steps });
-  return finish(made === undefined ? made : converted(made, options.dtype), options);
+  const { dtype, device } = options;
+  const [made] = callEngine("linspace", [], { start, end, steps, dtype, device });
+  return finish(made, options);
 }

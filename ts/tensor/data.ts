@@ -24,6 +24,16 @@ export abstract class DataOps<
       : run("to", [this], { dtype: target }, this.axes);
   }
 
+  /** A copy as float32. */
+  float(): Tensor<Axes, "float32"> {
+    return run("float", [this], {}, this.axes);
+  }
+
+  /** A copy in the dtype of another tensor. */
+  typeAs<K extends DType>(like: Tensor<readonly string[], K>): Tensor<Axes, K> {
+    return run("type_as", [this, like], {}, this.axes);
+  }
+
   /** The elements as float32, row-major, copied once. Other dtypes are converted by the engine first. */
   toFloat32Array(): Float32Array {
     if (this.dtype === "float32") return handleOf(this).toBits() as Float32Array;

@@ -23,9 +23,14 @@ export abstract class ElementwiseOps<
     return run("abs", [this], {}, this.axes);
   }
 
-  /** -1, 0 or 1; NaN stays NaN. */
+  /** -1, 0 or 1; 0 for NaN. */
   sign(): Tensor<Axes> {
     return run("sign", [this], {}, this.axes);
+  }
+
+  /** `x * x`. */
+  square(): Tensor<Axes> {
+    return run("square", [this], {}, this.axes);
   }
 
   /** `e^x`. */
@@ -33,19 +38,34 @@ export abstract class ElementwiseOps<
     return run("exp", [this], {}, this.axes);
   }
 
-  /** Natural logarithm; NaN below 0, `-inf` at 0. */
-  log(): Tensor<Axes> {
-    return run("log", [this], {}, this.axes);
-  }
-
-  /** `log(1 + x)`, exact near 0. */
-  log1p(): Tensor<Axes> {
-    return run("log1p", [this], {}, this.axes);
+  /** `2^x`. */
+  exp2(): Tensor<Axes> {
+    return run("exp2", [this], {}, this.axes);
   }
 
   /** `e^x - 1`, exact near 0. */
   expm1(): Tensor<Axes> {
     return run("expm1", [this], {}, this.axes);
+  }
+
+  /** Natural logarithm; NaN below 0, `-inf` at 0. */
+  log(): Tensor<Axes> {
+    return run("log", [this], {}, this.axes);
+  }
+
+  /** Logarithm to base 2. */
+  log2(): Tensor<Axes> {
+    return run("log2", [this], {}, this.axes);
+  }
+
+  /** Logarithm to base 10. */
+  log10(): Tensor<Axes> {
+    return run("log10", [this], {}, this.axes);
+  }
+
+  /** `log(1 + x)`, exact near 0. */
+  log1p(): Tensor<Axes> {
+    return run("log1p", [this], {}, this.axes);
   }
 
   /** Square root; NaN below 0. */
@@ -58,6 +78,11 @@ export abstract class ElementwiseOps<
     return run("rsqrt", [this], {}, this.axes);
   }
 
+  /** `1 / x`. */
+  reciprocal(): Tensor<Axes> {
+    return run("reciprocal", [this], {}, this.axes);
+  }
+
   /** Sine of an angle in radians. */
   sin(): Tensor<Axes> {
     return run("sin", [this], {}, this.axes);
@@ -68,24 +93,69 @@ export abstract class ElementwiseOps<
     return run("cos", [this], {}, this.axes);
   }
 
+  /** Tangent of an angle in radians. */
+  tan(): Tensor<Axes> {
+    return run("tan", [this], {}, this.axes);
+  }
+
+  /** Angle in radians with that sine. */
+  asin(): Tensor<Axes> {
+    return run("asin", [this], {}, this.axes);
+  }
+
+  /** Angle in radians with that cosine. */
+  acos(): Tensor<Axes> {
+    return run("acos", [this], {}, this.axes);
+  }
+
+  /** Angle in radians with that tangent. */
+  atan(): Tensor<Axes> {
+    return run("atan", [this], {}, this.axes);
+  }
+
+  /** Hyperbolic sine. */
+  sinh(): Tensor<Axes> {
+    return run("sinh", [this], {}, this.axes);
+  }
+
+  /** Hyperbolic cosine. */
+  cosh(): Tensor<Axes> {
+    return run("cosh", [this], {}, this.axes);
+  }
+
   /** Hyperbolic tangent. */
   tanh(): Tensor<Axes> {
     return run("tanh", [this], {}, this.axes);
   }
 
-  /** `1 / (1 + e^-x)`. */
-  sigmoid(): Tensor<Axes> {
-    return run("sigmoid", [this], {}, this.axes);
+  /** Inverse of {@link sinh}. */
+  asinh(): Tensor<Axes> {
+    return run("asinh", [this], {}, this.axes);
   }
 
-  /** `max(x, 0)`; its gradient at 0 is 0. */
-  relu(): Tensor<Axes> {
-    return run("relu", [this], {}, this.axes);
+  /** Inverse of {@link cosh}. */
+  acosh(): Tensor<Axes> {
+    return run("acosh", [this], {}, this.axes);
+  }
+
+  /** Inverse of {@link tanh}. */
+  atanh(): Tensor<Axes> {
+    return run("atanh", [this], {}, this.axes);
   }
 
   /** The error function. */
   erf(): Tensor<Axes> {
     return run("erf", [this], {}, this.axes);
+  }
+
+  /** `1 - erf(x)`. */
+  erfc(): Tensor<Axes> {
+    return run("erfc", [this], {}, this.axes);
+  }
+
+  /** `log(x / (1 - x))`. */
+  logit(): Tensor<Axes> {
+    return run("logit", [this], {}, this.axes);
   }
 
   /** Rounds down. */
@@ -103,52 +173,24 @@ export abstract class ElementwiseOps<
     return run("round", [this], {}, this.axes);
   }
 
-  /** `1 / x`. */
-  reciprocal(): Tensor<Axes> {
-    return run("reciprocal", [this], {}, this.axes);
+  /** Rounds towards zero. */
+  trunc(): Tensor<Axes> {
+    return run("trunc", [this], {}, this.axes);
   }
 
-  /** `x * x`. */
-  square(): Tensor<Axes> {
-    return run("square", [this], {}, this.axes);
-  }
-
-  /** `x * sigmoid(x)`, also called swish. */
-  silu(): Tensor<Axes> {
-    return run("silu", [this], {}, this.axes);
-  }
-
-  /** The tanh form of GELU with its constant rounded to 0.7978845608: `gelu_fast` in reference configs. */
-  geluFast(): Tensor<Axes> {
-    return run("gelu_fast", [this], {}, this.axes);
-  }
-
-  /** `x * sigmoid(1.702 x)`: a quick GELU. */
-  quickGelu(): Tensor<Axes> {
-    return run("quick_gelu", [this], {}, this.axes);
-  }
-
-  /** `relu(x)^2`. */
-  reluSquared(): Tensor<Axes> {
-    return run("relu_squared", [this], {}, this.axes);
-  }
-
-  /**
-   * The Gaussian error linear unit (Hendrycks and Gimpel, arXiv 1606.08415): `x Φ(x)`, or with `"tanh"` the
-   * approximation that GPT-2 uses.
-   */
-  gelu(approximate: "none" | "tanh" = "none"): Tensor<Axes> {
-    return run("gelu", [this], { approximate }, this.axes);
-  }
-
-  /** `log(1 + e^(beta x)) / beta`, and `x` itself where `beta x` is above `threshold`. */
-  softplus(beta = 1, threshold = 20): Tensor<Axes> {
-    return run("softplus", [this], { beta, threshold }, this.axes);
+  /** What {@link trunc} takes away. */
+  frac(): Tensor<Axes> {
+    return run("frac", [this], {}, this.axes);
   }
 
   /** Limits elements to `[min, max]`; null leaves a side open. NaN stays NaN. */
   clamp(min: number | null, max: number | null = null): Tensor<Axes> {
     return run("clamp", [this], { min, max }, this.axes);
+  }
+
+  /** Replaces NaN by a number, and infinities by the largest numbers of the dtype or those given. */
+  nanToNum(nan = 0, posinf: number | null = null, neginf: number | null = null): Tensor<Axes> {
+    return run("nan_to_num", [this], { nan, posinf, neginf }, this.axes);
   }
 
   /** Where the element is NaN. */
@@ -161,11 +203,23 @@ export abstract class ElementwiseOps<
     return run("isfinite", [this], {}, this.axes);
   }
 
-  /**
-   * In training, sets each element to zero with probability `p` and scales the others by `1 / (1 - p)`; otherwise
-   * gives the elements unchanged. `p` outside `[0, 1]` throws `invalid_argument`.
-   */
-  dropout(p = 0.5, training = true): Tensor<Axes> {
-    return run("dropout", [this], { p, training }, this.axes);
+  /** Where the element is infinite. */
+  isinf(): Tensor<Axes, "bool"> {
+    return run("isinf", [this], {}, this.axes);
+  }
+
+  /** Where the element is `Infinity`. */
+  isposinf(): Tensor<Axes, "bool"> {
+    return run("isposinf", [this], {}, this.axes);
+  }
+
+  /** Where the element is `-Infinity`. */
+  isneginf(): Tensor<Axes, "bool"> {
+    return run("isneginf", [this], {}, this.axes);
+  }
+
+  /** All bits of integers flipped; truth values negated. */
+  bitwiseNot(): Tensor<Axes> {
+    return run("bitwise_not", [this], {}, this.axes);
   }
 }

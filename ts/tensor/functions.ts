@@ -60,9 +60,9 @@ export function reduce(
   return stacked(x).reduce(pattern, how, sizes);
 }
 
-/** Repeats along axes by an einops pattern; see {@link Tensor.repeatPattern}. */
+/** Repeats along axes by an einops pattern; see {@link Tensor.repeatAxes}. */
 export function repeat(x: Tensor | readonly Tensor[], pattern: string, sizes: PatternSizes): Tensor {
-  return stacked(x).repeatPattern(pattern, sizes);
+  return stacked(x).repeatAxes(pattern, sizes);
 }
 
 function stacked(x: Tensor | readonly Tensor[]): Tensor {

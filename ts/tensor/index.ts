@@ -10,6 +10,7 @@ export {
   eye,
   fromFloat32Array,
   full,
+  fullLike,
   linspace,
   type NumericArray,
   ones,
@@ -48,6 +49,17 @@ export type {
   RmsNormOptions,
   RopeOptions,
 } from "./neural.ts";
+export {
+  bernoulli,
+  type DrawOptions,
+  manualSeed,
+  multinomial,
+  type RandomOptions,
+  rand,
+  randint,
+  randn,
+  randperm,
+} from "./random.ts";
 export type { ValuesAndIndices } from "./reductions.ts";
 export type { Unique } from "./selection.ts";
 export type { PatternSizes } from "./shapes.ts";

@@ -103,6 +103,12 @@ export abstract class MatrixOps<
     return run("det", [this]);
   }
 
+  /** Sign and logarithm of the magnitude of the determinant of `[..., n, n]`: for determinants too large or small. */
+  slogdet(): { readonly sign: Tensor; readonly logabsdet: Tensor } {
+    const [sign, logabsdet] = runPair("slogdet", [this]);
+    return { sign, logabsdet };
+  }
+
   /** The `x` with `this x = b`, for `[..., n, n]` and `[..., n]` or `[..., n, m]`. Throws `singular_matrix`. */
   solve(b: Tensor): Tensor {
     return run("solve", [this, b]);

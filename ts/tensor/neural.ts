@@ -1,8 +1,7 @@
-/** The functions that networks are made of: softmax, norms, losses, rotary positions. */
+/** The functions that networks are made of: norms, losses, rotary positions, attention. */
 
 import type { DType } from "../engine/engine.ts";
-import { type Dim, dimNumber } from "./axes.ts";
-import { MatrixOps } from "./matrices.ts";
+import { ActivationOps } from "./activations.ts";
 import { run } from "./operation.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -79,22 +78,7 @@ export interface AttentionOptions {
 export abstract class NeuralOps<
   Axes extends readonly string[] = readonly string[],
   out D extends DType = DType,
-> extends MatrixOps<Axes, D> {
-  /** `exp(x)` divided by its sum along an axis. */
-  softmax(dim: Dim<Axes>): Tensor<Axes> {
-    return run("softmax", [this], { dim: dimNumber(this.axes, dim) }, this.axes);
-  }
-
-  /** The logarithm of {@link softmax}, without loss of digits. */
-  logSoftmax(dim: Dim<Axes>): Tensor<Axes> {
-    return run("log_softmax", [this], { dim: dimNumber(this.axes, dim) }, this.axes);
-  }
-
-  /** `x * softmax(x)` along an axis (Elhage et al., "Softmax Linear Units", 2022). */
-  solu(dim: Dim<Axes> = -1): Tensor<Axes> {
-    return run("solu", [this], { dim: dimNumber(this.axes, dim) }, this.axes);
-  }
-
+> extends ActivationOps<Axes, D> {
   /** `(x - mean) / sqrt(variance + eps) * weight + bias` over the last axes, whose sizes are `normalizedShape`. */
   layerNorm(normalizedShape: readonly number[], options: LayerNormOptions = {}): Tensor<Axes> {
     const { weight, bias, eps = 1e-5 } = options;

@@ -58,6 +58,11 @@ export abstract class ReductionOps<
     return this.#reduce("sum", over);
   }
 
+  /** Sum without the NaN elements. */
+  nansum<const R extends Over<Axes> = null>(over?: R): Tensor<AfterReduction<Axes, R>> {
+    return this.#reduce("nansum", over);
+  }
+
   /** Mean. Integers throw `wrong_dtype`. */
   mean<const R extends Over<Axes> = null>(over?: R): Tensor<AfterReduction<Axes, R>> {
     return this.#reduce("mean", over);
@@ -76,6 +81,15 @@ export abstract class ReductionOps<
   /** Smallest element; ties share the gradient. Over no elements throws `empty_reduction`. */
   amin<const R extends Over<Axes> = null>(over?: R): Tensor<AfterReduction<Axes, R>> {
     return this.#reduce("amin", over);
+  }
+
+  /** Smallest and largest elements at once. */
+  aminmax<const R extends Over<Axes> = null>(
+    over?: R,
+  ): { readonly min: Tensor<AfterReduction<Axes, R>>; readonly max: Tensor<AfterReduction<Axes, R>> } {
+    const { dim, keepdim } = reduction(this.axes, over);
+    const [min, max] = runPair("aminmax", [this], { dim, keepdim }, axesAfter(this.axes, dim, keepdim));
+    return { min, max } as { min: Tensor<AfterReduction<Axes, R>>; max: Tensor<AfterReduction<Axes, R>> };
   }
 
   /** Largest element of all, or with an axis the largest along it and where it is. */
@@ -126,6 +140,14 @@ export abstract class ReductionOps<
     return this.#reduce("all", over);
   }
 
+  /** How many elements are not zero. */
+  countNonzero<const R extends Dim<Axes> | readonly Dim<Axes>[] | null = null>(
+    dim?: R,
+  ): Tensor<AfterReduction<Axes, R>, "int64"> {
+    const at = reduction(this.axes, dim).dim;
+    return run("count_nonzero", [this], { dim: at }, axesAfter(this.axes, at, false));
+  }
+
   /** Variance: squared deviations over `n - correction`. */
   var<const R extends Over<Axes> = null>(over?: R, correction = 1): Tensor<AfterReduction<Axes, R>> {
     return this.#reduce("var", over, { correction });
@@ -149,5 +171,15 @@ export abstract class ReductionOps<
   /** Running sum along an axis. */
   cumsum(dim: Dim<Axes>): Tensor<Axes> {
     return run("cumsum", [this], { dim: dimNumber(this.axes, dim) }, this.axes);
+  }
+
+  /** Running product along an axis. */
+  cumprod(dim: Dim<Axes>): Tensor<Axes> {
+    return run("cumprod", [this], { dim: dimNumber(this.axes, dim) }, this.axes);
+  }
+
+  /** Running {@link logsumexp} along an axis. */
+  logcumsumexp(dim: Dim<Axes>): Tensor<Axes> {
+    return run("logcumsumexp", [this], { dim: dimNumber(this.axes, dim) }, this.axes);
   }
 }

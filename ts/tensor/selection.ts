@@ -108,9 +108,4 @@ export abstract class SelectionOps<
   oneHot(classes = -1): Tensor<readonly string[], "int64"> {
     return run("one_hot", [this], { num_classes: classes });
   }
-
-  /** The coordinates of the elements that are not zero, `[count, rank]`. */
-  nonzero(): Tensor<readonly string[], "int64"> {
-    return run("nonzero", [this]);
-  }
 }

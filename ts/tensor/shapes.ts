@@ -203,9 +203,9 @@ export abstract class ShapeOps<
     return run("reduce", [this], { pattern, reduction: how, ...patternSizes(sizes) });
   }
 
-  /** Repeats along the axes that only the right side of an einops pattern has: `x.repeatPattern("d -> n d", { n: 3 })`. */
-  repeatPattern(pattern: string, sizes: PatternSizes): Tensor<readonly string[], D> {
-    return run("einops_repeat", [this], { pattern, ...patternSizes(sizes) });
+  /** Repeats along the axes that only the right side of an einops pattern has: `x.repeatAxes("d -> n d", { n: 3 })`. */
+  repeatAxes(pattern: string, sizes: PatternSizes): Tensor<readonly string[], D> {
+    return run("repeat_axes", [this], { pattern, ...patternSizes(sizes) });
   }
 }
 

@@ -107,7 +107,7 @@ export class Tensor<
 
   /** The same elements without history: gradients stop here. */
   detach(): Tensor<Axes, D> {
-    return wrap(handleOf(this).detach(), this.axes);
+    return run("detach", [this], {}, this.axes);
   }
 
   /** A second tensor for the same elements and history, disposed independently. */

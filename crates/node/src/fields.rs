@@ -1,6 +1,6 @@
 //! Option objects: their fields, converted with errors that name them.
 
-use crate::args::{argument, kind};
+use crate::args::{Text, argument, kind, list};
 use crate::boundary::invalid;
 use napi::bindgen_prelude::FromNapiValue;
 use napi::{check_status, sys};
@@ -47,6 +47,20 @@ impl Fields {
         self.value(name)?.map(|value| unsafe { T::from_napi_value(self.env, value) }).transpose().map_err(|error| {
             if error.reason.starts_with("hooklens:") { error } else { invalid("engine", wrong(name, &error.reason)) }
         })
+    }
+
+    /// All fields, which must be strings.
+    pub(crate) fn texts(&self) -> napi::Result<Vec<(String, String)>> {
+        let mut names = null_mut();
+        // SAFETY: as above.
+        unsafe {
+            check_status!(sys::napi_get_property_names(self.env, self.object, &mut names))?;
+            list(self.env, names, "metadata", |name| {
+                let mut value = null_mut();
+                check_status!(sys::napi_get_property(self.env, self.object, name, &mut value))?;
+                Ok((Text::from_napi_value(self.env, name)?.0, Text::from_napi_value(self.env, value)?.0))
+            })
+        }
     }
 
     /// A field that must be there.

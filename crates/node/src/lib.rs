@@ -5,6 +5,8 @@
 //! | [`engine`] | the functions of the `Engine` interface (`ts/engine/engine.ts`) |
 //! | [`tensor`], [`handles`] | the class `EngineTensor`; the tensors that its objects stand for |
 //! | [`registry`], [`cache`] | the classes `EngineRegistry` and `EngineCache` |
+//! | [`model`] | the classes `EngineModel` and `EngineRun` |
+//! | [`files`] | safetensors |
 //! | [`args`], [`fields`], [`bits`] | plain arguments; option objects; typed arrays |
 //! | [`boundary`] | what every call passes through: errors as data, panics as errors |
 //! | [`memory`] | telling V8 how much we hold, and the allocator's settings |
@@ -21,8 +23,10 @@ mod cache;
 mod callbacks;
 mod engine;
 mod fields;
+mod files;
 mod handles;
 mod memory;
+mod model;
 mod persistent;
 mod registry;
 mod tensor;

@@ -36,13 +36,12 @@ pub struct Point {
     pub default: bool,
 }
 
-#[napi(object, object_from_js = false)]
+#[napi(object, object_from_js = false, use_nullable = true)]
 pub struct Attached {
     pub handle: f64,
     pub point: u32,
     pub dir: &'static str,
     pub permanent: bool,
-    #[napi(ts_type = "number | null")]
     pub level: Option<u32>,
     pub callback: Option<f64>,
 }

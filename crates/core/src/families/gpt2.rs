@@ -14,6 +14,15 @@ use crate::models::{DefaultPoints, InitConfig, InitMode, ModelConfig, NormKind, 
 use crate::nn::Activation;
 use serde_json::Value;
 
+/// Our names of sizes, and this configuration's.
+const KEYS: [(&str, &str); 5] = [
+    ("n_layers", "n_layer"),
+    ("n_heads", "n_head"),
+    ("d_mlp", "n_inner"),
+    ("d_vocab", "vocab_size"),
+    ("n_ctx", "n_positions"),
+];
+
 pub(super) struct Gpt2;
 
 impl Family for Gpt2 {
@@ -69,7 +78,7 @@ impl Family for Gpt2 {
             default_points: DefaultPoints::default(),
             dtype: DType::F32,
         }
-        .validated()
+        .validated_as(&KEYS)
     }
 
     fn weights(&self, config: &ModelConfig, source: &dyn WeightSource) -> WeightMap {

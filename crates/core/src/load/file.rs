@@ -46,6 +46,16 @@ impl SafetensorsFile {
         &self.header.metadata
     }
 
+    /// Lets the system drop pages that have been copied out: otherwise a loaded model would count twice.
+    fn forget(&self, offset: usize, len: usize) {
+        #[cfg(unix)]
+        // SAFETY: the mapping is of a file and read-only, so that a page that is touched again is read again.
+        // A refusal changes nothing but memory use.
+        let _ = unsafe { self.bytes.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, offset, len) };
+        #[cfg(not(unix))]
+        let _ = (offset, len);
+    }
+
     fn info(&self, name: &str) -> Option<&TensorInfo> {
         self.by_name.get(name).and_then(|&i| self.header.tensors.get(i)).map(|(_, info)| info)
     }
@@ -71,8 +81,10 @@ impl WeightSource for SafetensorsFile {
             let truths: Vec<u8> = bytes.iter().map(|&b| u8::from(b != 0)).collect();
             return Tensor::mask(CT::from_vec(truths, info.shape.as_slice(), device)?);
         }
+        let data = decode(name, bytes, info)?;
+        self.forget(self.header.data_start + start, end - start);
         // Cast on the host: a half-precision copy of a weight then never has to exist on the device beside it.
-        let data = cast(decode(name, bytes, info)?, dtype)?;
+        let data = cast(data, dtype)?;
         Tensor::constant(data.to_device(device)?)
     }
 

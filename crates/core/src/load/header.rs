@@ -119,3 +119,98 @@ impl<'de> Visitor<'de> for EntriesVisitor {
         Ok(entries)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::parse;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    fn file(header: &str, data: usize) -> Vec<u8> {
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend_from_slice(header.as_bytes());
+        bytes.resize(bytes.len() + data, 7);
+        bytes
+    }
+
+    const GOOD: &str = r#"{"__metadata__":{"a":"b"},"x":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},
+        "y":{"dtype":"BOOL","shape":[3],"data_offsets":[16,19]},"z":{"dtype":"F16","shape":[0,4],"data_offsets":[19,19]}}"#;
+
+    #[test]
+    fn a_good_header_is_read() {
+        let header = parse(&file(GOOD, 19)).unwrap();
+        let names: Vec<_> = header.tensors.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["x", "y", "z"]);
+        assert_eq!(header.metadata, [("a".to_owned(), "b".to_owned())]);
+        assert_eq!(header.data_start, 8 + GOOD.len());
+    }
+
+    #[test]
+    fn every_truncation_is_refused() {
+        let bytes = file(GOOD, 19);
+        for end in 0..bytes.len() {
+            assert!(parse(&bytes[..end]).is_err(), "{end} of {} bytes", bytes.len());
+        }
+    }
+
+    #[test]
+    fn lies_are_refused_with_their_numbers() {
+        let tensor = |dtype: &str, shape: &str, offsets: &str| {
+            format!(r#"{{"x":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}}}"#)
+        };
+        let cases = [
+            (tensor("F32", "[2]", "[0,4]"), 4, "needs 8 bytes, but claims 4"),
+            (tensor("F32", "[1]", "[0,4]"), 8, "has 8 bytes of data, of which its tensors describe 4"),
+            (tensor("F32", "[2]", "[0,8]"), 4, "claims bytes 0 to 8"),
+            (tensor("F32", "[1]", "[4,8]"), 8, "starts at 0"),
+            (tensor("F32", "[1]", "[4,0]"), 4, "claims bytes 4 to 0"),
+            (tensor("F99", "[1]", "[0,4]"), 4, "unknown variant `F99`"),
+            (tensor("F32", "[-1]", "[0,4]"), 4, "invalid value: integer `-1`"),
+            (tensor("F32", "[4611686018427387904,4]", "[0,16]"), 16, "beyond all memory"),
+            (tensor("F32", "[0,4611686018427387904,4611686018427387904]", "[0,0]"), 0, "beyond all memory"),
+            (tensor("U8", &format!("[{}1]", "1,".repeat(40)), "[0,1]"), 1, "has 41 axes"),
+            (tensor("F32", "[1]", "[0,18446744073709551615]"), 4, "18446744073709551615"),
+            ("[]".into(), 0, "invalid header"),
+            ("{".into(), 0, "invalid header"),
+            (r#"{"x":1}"#.into(), 0, "tensor 'x'"),
+            (
+                r#"{"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#
+                    .into(),
+                1,
+                "'x' occurs twice",
+            ),
+            (
+                r#"{"x":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"y":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}"#
+                    .into(),
+                3,
+                "no overlaps",
+            ),
+        ];
+        for (header, data, message) in cases {
+            let error = parse(&file(&header, data)).err().unwrap_or_else(|| format!("{header} was accepted"));
+            assert!(error.contains(message), "{header}: '{error}' does not say '{message}'");
+        }
+        let mut huge = file("{}", 0);
+        huge[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+        assert!(parse(&huge).err().unwrap().contains("claims a header of 18446744073709551615 bytes"));
+    }
+
+    #[test]
+    fn random_damage_never_panics() {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let good = file(GOOD, 19);
+        for _ in 0..100_000 {
+            let mut bytes = good.clone();
+            for _ in 0..rng.random_range(1..6) {
+                let at = rng.random_range(0..bytes.len());
+                bytes[at] = rng.random();
+            }
+            bytes.truncate(rng.random_range(0..=bytes.len()));
+            if let Ok(header) = parse(&bytes) {
+                let end = header.tensors.last().map_or(0, |(_, info)| info.data_offsets.1);
+                assert_eq!(header.data_start + end, bytes.len());
+            }
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::config_reader::{ConfigReader, unsupported};
 use crate::device::DType;
-use crate::error::{Result, nearest};
+use crate::error::{Error, Result, nearest};
 use crate::nn::{Activation, RotaryConfig};
 use serde_json::{Value, json};
 
@@ -310,6 +310,17 @@ impl ModelConfig {
             return Err(unsupported("rotary_dim", detail));
         }
         Ok(self)
+    }
+
+    /// [`ModelConfig::validated`] for a configuration that was translated from other keys: `(ours, theirs)`.
+    pub(crate) fn validated_as(self, keys: &[(&str, &str)]) -> Result<Self> {
+        self.validated().map_err(|error| match error {
+            Error::UnsupportedConfig { key, detail } => {
+                let theirs = keys.iter().find(|(ours, _)| *ours == key).map(|(_, theirs)| (*theirs).to_owned());
+                Error::UnsupportedConfig { key: theirs.unwrap_or(key), detail }
+            }
+            other => other,
+        })
     }
 
     /// The kind of the final norm.

@@ -43,6 +43,10 @@ impl Activation {
             "silu" => Self::Silu,
             "solu" => Self::Solu,
             "solu_ln" => Self::SoluLn,
+            // Not the reference's, but what a configuration of ours is written with.
+            "quick_gelu" => Self::QuickGelu,
+            "tanh" => Self::Tanh,
+            "sigmoid" => Self::Sigmoid,
             _ => return None,
         })
     }

@@ -8,10 +8,13 @@ mod arithmetic;
 mod attention;
 mod bits;
 mod compare;
+mod composed;
 mod create;
 mod cross_entropy;
 mod display;
 mod dropout;
+mod einops;
+mod einops_pattern;
 mod einsum;
 mod einsum_equation;
 mod elements;
@@ -31,6 +34,7 @@ mod matmul;
 mod normalise;
 mod picks;
 mod promotion;
+mod random;
 mod reduce;
 mod rope;
 mod rows;
@@ -47,8 +51,10 @@ pub use activation::Gelu;
 pub use arithmetic::Rounding;
 pub use attention::AttentionOptions;
 pub use cross_entropy::{ClassLoss, Reduction};
+pub use einops::AxisReduction;
 pub use indexing::IndexItem;
 pub(crate) use promotion::promote;
+pub use random::manual_seed;
 pub use rope::RopePairs;
 pub(crate) use rows::unbroadcast;
 
@@ -307,4 +313,6 @@ pub(crate) const OP_TABLES: &[&[crate::ops::Op]] = &[
     rope::OPS,
     attention::OPS,
     linalg::OPS,
+    einops::OPS,
+    random::OPS,
 ];

@@ -2,6 +2,13 @@
 //!
 //! The folder is `tests/fixtures/golden`, or another of the same form in `HOOKLENS_GOLDEN`. Folders of families that are
 //! not implemented must be refused by name; nothing is skipped.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a failing test panics, and prints what it compared"
+)]
 
 mod compare;
 mod fixture;

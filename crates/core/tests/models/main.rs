@@ -1,0 +1,9 @@
+//! Decoders of every kind that a configuration can describe, with random weights.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test panics")]
+
+mod conformance;
+mod forward;
+mod initialisation;
+mod padding;
+mod training;
+mod variants;

@@ -1,0 +1,177 @@
+//! The classes `EngineModel` and `EngineRun`: a transformer, and one forward of it in progress.
+
+use crate::args::{Flag, Int, List, Text};
+use crate::boundary::{boundary, boundary_pure, thrown};
+use crate::fields::Fields;
+use crate::registry::EngineRegistry;
+use crate::tensor::{EngineTensor, TensorArg};
+use hooklens_core::device::device_from_name;
+use hooklens_core::models::{ForwardRequest, ForwardResult, LoadOptions, Model, ModelConfig, ReturnType, Run};
+use hooklens_core::{DType, Error, Result, Tensor};
+use napi::Env;
+use napi_derive::napi;
+use std::cell::RefCell;
+use std::path::Path;
+
+#[napi]
+pub struct EngineModel {
+    inner: Model,
+}
+
+#[napi]
+pub struct EngineRun {
+    /// Nothing once it is finished.
+    inner: RefCell<Option<Run>>,
+}
+
+/// What a forward gave; null where it was not asked for.
+#[napi(object, object_from_js = false, use_nullable = true)]
+pub struct ForwardOutput {
+    pub logits: Option<EngineTensor>,
+    pub loss: Option<EngineTensor>,
+    pub residual: Option<EngineTensor>,
+}
+
+impl From<ForwardResult> for ForwardOutput {
+    fn from(ForwardResult { logits, loss, residual }: ForwardResult) -> Self {
+        let wrap = |tensor: Option<Tensor>| tensor.map(EngineTensor::from);
+        Self { logits: wrap(logits), loss: wrap(loss), residual: wrap(residual) }
+    }
+}
+
+struct Placement {
+    dtype: Option<DType>,
+    device: Option<String>,
+}
+
+fn placement(fields: &Fields) -> napi::Result<Placement> {
+    let dtype = fields.optional::<Text>(c"dtype")?;
+    Ok(Placement {
+        dtype: dtype.map(|Text(name)| DType::from_name(&name)).transpose().map_err(thrown)?,
+        device: fields.optional::<Text>(c"device")?.map(|Text(name)| name),
+    })
+}
+
+impl Placement {
+    fn options(&self) -> Result<LoadOptions> {
+        let default = LoadOptions::default();
+        Ok(LoadOptions {
+            dtype: self.dtype.unwrap_or(default.dtype),
+            device: self.device.as_deref().map(device_from_name).transpose()?.unwrap_or(default.device),
+        })
+    }
+}
+
+#[napi]
+pub fn load_model(env: Env, directory: Text, options: Fields) -> napi::Result<EngineModel> {
+    let options = placement(&options)?;
+    boundary_pure(&env, || Ok(EngineModel { inner: Model::load(Path::new(&directory.0), &options.options()?)? }))
+}
+
+#[napi]
+pub fn create_model(env: Env, config_json: Text, options: Fields) -> napi::Result<EngineModel> {
+    let options = placement(&options)?;
+    boundary_pure(&env, || {
+        let json = serde_json::from_str(&config_json.0).map_err(|e| Error::InvalidArgument {
+            op: "createModel",
+            detail: format!("the config is not JSON: {e}"),
+        })?;
+        let mut config = ModelConfig::from_json(&json)?;
+        config.dtype = options.dtype.unwrap_or(config.dtype);
+        Ok(EngineModel { inner: Model::new_random(config, &options.options()?.device)? })
+    })
+}
+
+fn request(fields: &Fields) -> napi::Result<ForwardRequest> {
+    let tensor = |name| Ok::<_, napi::Error>(fields.optional::<TensorArg>(name)?.map(|TensorArg(tensor)| tensor));
+    let int = |name| Ok::<_, napi::Error>(fields.optional::<Int>(name)?.map(|Int(i)| i));
+    Ok(ForwardRequest {
+        input: fields.required::<TensorArg>(c"input")?.0,
+        return_type: ReturnType::from_name(&fields.required::<Text>(c"returnType")?.0).map_err(thrown)?,
+        loss_per_token: fields.optional::<Flag>(c"lossPerToken")?.is_some_and(|Flag(on)| on),
+        start_at_layer: int(c"startAtLayer")?,
+        stop_at_layer: int(c"stopAtLayer")?,
+        tokens: tensor(c"tokens")?,
+        attention_mask: tensor(c"attentionMask")?,
+    })
+}
+
+#[napi]
+impl EngineModel {
+    #[napi]
+    pub fn config_json(&self, env: Env) -> napi::Result<String> {
+        boundary(&env, || Ok(self.inner.config().to_json().to_string()))
+    }
+
+    #[napi]
+    pub fn registry(&self) -> EngineRegistry {
+        EngineRegistry::of(self.inner.registry().clone())
+    }
+
+    #[napi]
+    pub fn forward(&self, env: Env, asked: Fields) -> napi::Result<ForwardOutput> {
+        let asked = request(&asked)?;
+        boundary(&env, || self.inner.forward(asked).map(ForwardOutput::from))
+    }
+
+    #[napi]
+    pub fn start(&self, env: Env, asked: Fields) -> napi::Result<EngineRun> {
+        let asked = request(&asked)?;
+        boundary(&env, || Ok(EngineRun { inner: RefCell::new(Some(self.inner.start(asked)?)) }))
+    }
+
+    #[napi]
+    pub fn parameter_names(&self, env: Env) -> napi::Result<Vec<String>> {
+        boundary(&env, || Ok(self.inner.parameter_names()))
+    }
+
+    #[napi]
+    pub fn parameter(&self, env: Env, name: Text) -> napi::Result<EngineTensor> {
+        boundary(&env, || self.inner.parameter(&name.0).map(EngineTensor::from))
+    }
+
+    #[napi]
+    pub fn load_parameters(&self, env: Env, tensors: List<Fields>) -> napi::Result<()> {
+        let named = named_tensors(&tensors)?.into_iter().collect();
+        boundary(&env, || self.inner.load_state_dict(&named))
+    }
+
+    #[napi]
+    pub fn set_trainable(&self, env: Env, on: Flag) -> napi::Result<()> {
+        boundary(&env, || self.inner.set_trainable(on.0))
+    }
+}
+
+/// The items of a list of `{ name, tensor }`.
+pub(crate) fn named_tensors(tensors: &List<Fields>) -> napi::Result<Vec<(String, Tensor)>> {
+    let pair = |fields: &Fields| Ok((fields.required::<Text>(c"name")?.0, fields.required::<TensorArg>(c"tensor")?.0));
+    tensors.0.iter().map(pair).collect()
+}
+
+#[napi]
+impl EngineRun {
+    #[napi]
+    pub fn step(&self, env: Env) -> napi::Result<bool> {
+        boundary(&env, || {
+            // Out of its place while it runs: its hooks may reach this object, and a run that failed must not go on.
+            let mut run = self.take()?;
+            let more = run.step()?;
+            self.inner.replace(Some(run));
+            Ok(more)
+        })
+    }
+
+    #[napi]
+    pub fn finish(&self, env: Env) -> napi::Result<ForwardOutput> {
+        boundary(&env, || self.take()?.finish().map(ForwardOutput::from))
+    }
+}
+
+impl EngineRun {
+    fn take(&self) -> Result<Run> {
+        self.inner.take().ok_or_else(|| Error::InvalidArgument {
+            op: "forward",
+            detail: "this run has finished, failed, or is running now".into(),
+        })
+    }
+}

@@ -1,0 +1,27 @@
+import { createRequire } from "node:module";
+import { engineInfo } from "../../ts/engine/current.ts";
+import type { Engine } from "../../ts/engine/engine.ts";
+import type { NativeModule } from "../../ts/engine/native.ts";
+
+/** The engine under test. */
+export const engine: Engine = engineInfo().engine;
+
+/** The addon itself, without guards around it. */
+export const native: NativeModule = createRequire(import.meta.url)(engineInfo().source);
+
+/** The number of the operation of that name. */
+export function op(name: string): number {
+  const at = engine.ops().findIndex((spec) => spec.name === name);
+  if (at < 0) throw new Error(`no operation is called ${name}`);
+  return at;
+}
+
+/** A float32 tensor. */
+export function floats(values: readonly number[], shape: readonly number[] = [values.length]) {
+  return engine.fromBits(Float32Array.from(values), "float32", shape, "cpu");
+}
+
+/** A value of any type, as untyped JavaScript would pass it. */
+export function untyped(value: unknown): never {
+  return value as never;
+}
