@@ -4,8 +4,8 @@ use super::{ForwardRequest, ForwardResult, ModelConfig, Run};
 use crate::device::DType;
 use crate::error::{Error, Result, nearest};
 use crate::families;
-use crate::hooks::HookRegistry;
-use crate::nn::{DecoderPoints, Weights};
+use crate::hooks::{HookPointId, HookRegistry};
+use crate::nn::{DecoderPoints, Weights, point_sizes};
 use crate::tensor::Tensor;
 use candle_core::Device;
 use indexmap::IndexMap;
@@ -71,7 +71,11 @@ impl Model {
 
     pub(crate) fn from_weights(config: ModelConfig, weights: Weights) -> Result<Self> {
         let (points, infos) = DecoderPoints::new(&config);
+        let sizes: Vec<_> = infos.iter().map(|info| point_sizes(&config, info)).collect();
         let registry = HookRegistry::new(infos)?;
+        for (i, sizes) in (0..).zip(sizes) {
+            registry.declare_sizes(HookPointId(i), sizes)?;
+        }
         let state = RwLock::new(State { weights: Arc::new(weights), trainable: false });
         Ok(Self(Arc::new(Inner { config, registry, points, state })))
     }

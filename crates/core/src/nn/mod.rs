@@ -21,7 +21,7 @@ pub(crate) use attention::soft_cap;
 pub(crate) use block::block;
 pub(crate) use mask::AttentionMask;
 pub(crate) use norm::norm;
-pub(crate) use points::{BlockPoints, DecoderPoints};
+pub(crate) use points::{BlockPoints, DecoderPoints, sizes as point_sizes};
 pub(crate) use rotary::RotaryTable;
 pub(crate) use weights::{BlockWeights, NormWeights, PackedAttn, Weights, affine, weight_specs};
 

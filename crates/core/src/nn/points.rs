@@ -112,6 +112,23 @@ impl DecoderPoints {
     }
 }
 
+/// The sizes of a point's axes that are the same in every run.
+pub(crate) fn sizes(config: &ModelConfig, point: &PointInfo) -> Vec<Option<usize>> {
+    let last = point.name.rsplit('.').next().unwrap_or_default();
+    let of_keys = matches!(last, "hook_k" | "hook_v" | "hook_rot_k" | "hook_k_input" | "hook_v_input");
+    let size = |axis: &String| match axis.as_str() {
+        "d_model" => Some(config.d_model),
+        "d_head" => Some(config.d_head),
+        "d_mlp" => config.d_mlp,
+        "d_vocab" => Some(config.d_vocab_out),
+        "head" if of_keys => Some(config.n_key_value_heads),
+        "head" => Some(config.n_heads),
+        "one" => Some(1),
+        _ => None,
+    };
+    point.axes.iter().map(size).collect()
+}
+
 fn block(list: &mut PointList, config: &ModelConfig, layer: usize) -> BlockPoints {
     let first = list.next();
     let defaults = config.default_points;

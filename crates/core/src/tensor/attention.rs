@@ -38,7 +38,7 @@ fn softmax_rows<T: WithDType>(scores: &mut [T], queries: usize, keys: usize, cau
         let (row, hidden) = row.split_at_mut(seen);
         hidden.fill(zero);
         // A NaN must win the maximum, else it would vanish from rows that hold it.
-        let max = row.iter().copied().fold(T::from_f64(f64::NEG_INFINITY), |m, x| if x > m || x != x { x } else { m });
+        let max = row.iter().copied().fold(T::from_f64(f64::NEG_INFINITY), |m, x| if x <= m { m } else { x });
         if max == T::from_f64(f64::NEG_INFINITY) {
             // Nothing may be attended to: torch gives zeros here, not 0/0.
             return row.fill(zero);
@@ -48,7 +48,7 @@ fn softmax_rows<T: WithDType>(scores: &mut [T], queries: usize, keys: usize, cau
             *x = exp(*x - max);
             sum += *x;
         }
-        row.iter_mut().for_each(|x| *x = *x / sum);
+        row.iter_mut().for_each(|x| *x /= sum);
     };
     if scores.len() < SPLIT {
         scores.chunks_mut(keys.max(1)).enumerate().for_each(row);

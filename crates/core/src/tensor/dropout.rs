@@ -1,18 +1,17 @@
 //! Dropout: the one activation that draws lots.
 
 use super::elements::{store, zip};
+use super::random::generator;
 use super::{CT, Tensor, require_float};
 use crate::autograd::record_unary;
 use crate::error::{Error, Result};
 use crate::ops::{Op, op_table};
 use candle_core::DType as Storage;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
-use std::sync::atomic::{AtomicU64, Ordering};
+use rand_chacha::rand_core::Rng;
 
 /// 1 with probability `keep`, else 0; the same on every machine for the same seed.
 fn lots(x: &CT, keep: f64, seed: u64) -> Result<CT> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut rng = generator(Some(seed));
     let bound = keep * f64::from(u32::MAX);
     let drawn: Vec<i64> = (0..x.elem_count()).map(|_| i64::from(f64::from(rng.next_u32()) < bound)).collect();
     store(Storage::U8, x.dims(), x.device(), 1, &|start, out: &mut [i64]| {
@@ -52,10 +51,9 @@ impl Tensor {
     }
 }
 
-/// Dropout by name: without a seed, each call takes the next of a sequence that starts with the process.
+/// Dropout by name: without a seed, each call takes the next of the process-wide generator.
 fn dropout(x: &Tensor, p: f64, training: bool, seed: Option<i64>) -> Result<Tensor> {
-    static CALLS: AtomicU64 = AtomicU64::new(0);
-    let seed = seed.map_or_else(|| CALLS.fetch_add(1, Ordering::Relaxed), i64::cast_unsigned);
+    let seed = seed.map_or_else(|| generator(None).next_u64(), i64::cast_unsigned);
     x.dropout(p, training, seed)
 }
 

@@ -3,22 +3,12 @@
 //! By name they take a `dtype` (`float32` unless the values say otherwise) and a `device` (`cpu`).
 
 use super::elements::{map, store, to_vec};
+use super::host::check_size;
 use super::{CT, Tensor};
 use crate::device::{DType, device_from_name};
 use crate::error::{Error, Result};
 use crate::ops::{Op, Scalar, op_table};
 use candle_core::{DType as Storage, Device};
-
-/// More elements than any machine holds: refused before the multiplication overflows.
-const LIMIT: usize = isize::MAX as usize / 8;
-
-fn check_size(op: &'static str, dims: &[usize]) -> Result<()> {
-    let count = dims.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).filter(|n| *n <= LIMIT);
-    match count {
-        Some(_) => Ok(()),
-        None => Err(Error::InvalidArgument { op, detail: format!("a tensor of shape {dims:?} is too large") }),
-    }
-}
 
 /// How many steps lead from `start` to just before `end`.
 fn range_len(start: Scalar, end: Scalar, step: Scalar) -> Result<usize> {
@@ -41,7 +31,7 @@ fn range_len(start: Scalar, end: Scalar, step: Scalar) -> Result<usize> {
         }
         _ => ((last - first) / by).ceil(),
     };
-    if count > LIMIT as f64 {
+    if count > isize::MAX as f64 {
         return Err(Error::InvalidArgument { op, detail: format!("{first} to {last} by {by} has {count} elements") });
     }
     Ok(count as usize)

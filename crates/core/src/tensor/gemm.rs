@@ -4,7 +4,7 @@
 //! operands to `gemm`, so that transposed and broadcast operands are never copied, folds batches that share their
 //! right operand into one product, and can start from a bias instead of zeros.
 
-use super::host::{contiguous, read, upload};
+use super::host::{check_size, contiguous, read, upload};
 use super::{CT, broadcast_dims};
 use crate::error::{Error, Result};
 use candle_core::{DType, WithDType};
@@ -22,6 +22,7 @@ const SPLIT_BATCH: usize = 1 << 18;
 /// Both operands have rank 2 or more and the same dtype. Halves are computed in `f32`; integers wrap.
 pub(super) fn product(op: &'static str, a: &CT, b: &CT, bias: Option<&CT>) -> Result<CT> {
     let plan = Plan::new(op, a.dims(), b.dims())?;
+    check_size(op, &plan.out_dims())?;
     match a.dtype() {
         DType::BF16 | DType::F16 if a.device().is_cpu() => {
             let wide = |t: &CT| t.to_dtype(DType::F32);

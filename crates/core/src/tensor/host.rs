@@ -82,11 +82,27 @@ pub(super) fn upload<T: WithDType>(data: Vec<T>, dims: &[usize], device: &Device
     if device.is_cpu() { Ok(t) } else { Ok(t.to_device(device)?) }
 }
 
+/// Fails where a tensor of that shape could not be held: a failing allocation would end the process.
+pub(super) fn check_size(op: &'static str, dims: &[usize]) -> Result<()> {
+    /// Bytes of the largest dtype.
+    const ELEMENT: usize = 8;
+    /// Smaller requests are not worth a trial.
+    const TRIAL: usize = 1 << 30;
+    let bytes = dims.iter().try_fold(ELEMENT, |n, d| n.checked_mul(*d)).filter(|n| isize::try_from(*n).is_ok());
+    let held = bytes.is_some_and(|n| n < TRIAL || Vec::<u8>::new().try_reserve_exact(n).is_ok());
+    if held {
+        Ok(())
+    } else {
+        Err(Error::InvalidArgument { op, detail: format!("a tensor of shape {dims:?} is too large") })
+    }
+}
+
 /// The same elements in row-major order, without copying where they already are.
 pub(super) fn contiguous(t: &CT) -> Result<CT> {
     if t.is_contiguous() {
         return Ok(t.clone());
     }
+    check_size("contiguous", t.dims())?;
     if !t.device().is_cpu() {
         return Ok(t.contiguous()?);
     }
@@ -255,6 +271,7 @@ pub(super) fn windowed(
     window: impl Fn(Window) -> Window + Send + Sync + 'static,
 ) -> Result<Tensor> {
     let data = t.data();
+    check_size(op, &window(Window::row_major(t.dims())).dims)?;
     let out = with_element_type!(data.dtype(), T => {
         let (values, dims) = read::<T, _>(data, |data, layout| {
             let w = window(Window::of(layout));

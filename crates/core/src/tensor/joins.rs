@@ -1,6 +1,6 @@
 //! Tensors joined, repeated and padded.
 
-use super::host::{Window, element, moved, read_all, upload, with_element_type};
+use super::host::{Window, check_size, element, moved, read_all, upload, with_element_type};
 use super::{CT, Tensor, promote};
 use crate::autograd::record;
 use crate::error::{Error, Result};
@@ -17,6 +17,7 @@ pub(super) fn cat(parts: &[CT], axis: usize) -> Result<CT> {
     }
     let mut dims = first.dims().to_vec();
     dims[axis] = parts.iter().map(|p| p.dims()[axis]).sum();
+    check_size("cat", &dims)?;
     with_element_type!(first.dtype(), T => {
         let mut out = vec![T::from_f64(0.0); dims.iter().product()];
         let mut start = 0;
@@ -151,9 +152,9 @@ impl Tensor {
                 detail: format!("{} counts for an axis of {size}", counts.len()),
             });
         }
-        let indices: Vec<usize> = (0..size)
-            .flat_map(|i| std::iter::repeat_n(i, counts.get(i).or(counts.first()).map_or(0, |&n| n as usize)))
-            .collect();
+        let count = |i: usize| counts.get(i).or(counts.first()).map_or(0, |&n| n as usize);
+        check_size(OP, &[(0..size).fold(0usize, |sum, i| sum.saturating_add(count(i)))])?;
+        let indices: Vec<usize> = (0..size).flat_map(|i| std::iter::repeat_n(i, count(i))).collect();
         self.select_entries(OP, axis, indices)
     }
 
@@ -177,7 +178,7 @@ impl Tensor {
         let dims: Vec<usize> = inner
             .iter()
             .zip(&from)
-            .map(|(n, (b, a))| n + b.max(&0).unsigned_abs() as usize + a.max(&0).unsigned_abs() as usize)
+            .map(|(n, (b, a))| [b, a].iter().fold(*n, |n, &&by| n.saturating_add(by.max(0) as usize)))
             .collect();
         if dims == inner {
             return Ok(x);
@@ -188,6 +189,7 @@ impl Tensor {
             .zip(&inner)
             .enumerate()
             .fold(Window::row_major(&dims), |w, (axis, (&start, &len))| w.stepped(axis, start, len, 1));
+        check_size(OP, &dims)?;
         let out = with_element_type!(x.data().dtype(), T => {
             let mut out = vec![element::<T>(value); dims.iter().product()];
             read_all::<T, _>(x.data(), |values| { window.set(&mut out, values); Ok(()) })?;

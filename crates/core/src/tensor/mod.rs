@@ -12,6 +12,8 @@ mod create;
 mod cross_entropy;
 mod display;
 mod dropout;
+mod einops;
+mod einops_pattern;
 mod einsum;
 mod einsum_equation;
 mod elements;
@@ -31,6 +33,7 @@ mod matmul;
 mod normalise;
 mod picks;
 mod promotion;
+mod random;
 mod reduce;
 mod rope;
 mod rows;
@@ -47,8 +50,10 @@ pub use activation::Gelu;
 pub use arithmetic::Rounding;
 pub use attention::AttentionOptions;
 pub use cross_entropy::{ClassLoss, Reduction};
+pub use einops::AxisReduction;
 pub use indexing::IndexItem;
 pub(crate) use promotion::promote;
+pub use random::manual_seed;
 pub use rope::RopePairs;
 pub(crate) use rows::unbroadcast;
 
@@ -307,4 +312,6 @@ pub(crate) const OP_TABLES: &[&[crate::ops::Op]] = &[
     rope::OPS,
     attention::OPS,
     linalg::OPS,
+    einops::OPS,
+    random::OPS,
 ];

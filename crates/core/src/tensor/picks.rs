@@ -3,7 +3,7 @@
 //! Every place is checked once, on the host, before anything is read or written: candle's own kernels read out of
 //! bounds as zero, or wrap around, depending on the operation.
 
-use super::host::{moved, read_all, upload, with_element_type};
+use super::host::{check_size, moved, read_all, upload, with_element_type};
 use super::{CT, Tensor};
 use crate::device::DType;
 use crate::error::{Error, Result};
@@ -77,6 +77,7 @@ impl Picks {
 
     /// What is picked.
     pub(super) fn take(&self, t: &CT) -> Result<CT> {
+        check_size("index", &self.dims)?;
         with_element_type!(t.dtype(), T => {
             let out = read_all::<T, _>(t, |data| {
                 Ok(if self.block == 1 {

@@ -82,7 +82,7 @@ impl Tensor {
         const OP: &str = "rope";
         let d = self.dims().last().copied().unwrap_or(0);
         let n = rotary_dim.unwrap_or(d);
-        if n % 2 != 0 || n > d {
+        if !n.is_multiple_of(2) || n > d {
             return Err(Error::InvalidArgument {
                 op: OP,
                 detail: format!("rotary_dim must be even and at most {d}, got {n}"),

@@ -19,15 +19,16 @@ fn infer_shape(op: &'static str, shape: &[i64], count: usize) -> Result<Vec<usiz
         .filter(|&&n| n >= 0)
         .try_fold(1usize, |product, &n| product.checked_mul(n as usize))
         .ok_or_else(mismatch)?;
-    let inferred = if !shape.contains(&-1) {
-        0
-    } else if known == 0 {
-        if count > 0 {
-            return Err(mismatch());
+    let inferred = match count.checked_div(known) {
+        _ if !shape.contains(&-1) => 0,
+        Some(n) => n,
+        None if count > 0 => return Err(mismatch()),
+        None => {
+            return Err(Error::InvalidArgument {
+                op,
+                detail: format!("-1 in {shape:?} could be any size: 0 elements"),
+            });
         }
-        return Err(Error::InvalidArgument { op, detail: format!("-1 in {shape:?} could be any size: 0 elements") });
-    } else {
-        count / known
     };
     let dims: Vec<usize> = shape.iter().map(|&n| if n == -1 { inferred } else { n as usize }).collect();
     if dims.iter().product::<usize>() == count { Ok(dims) } else { Err(mismatch()) }
@@ -217,6 +218,13 @@ impl Tensor {
     pub(super) fn expand_to(&self, op: &'static str, dims: &[usize]) -> Result<Self> {
         if dims == self.dims() {
             return Ok(self.clone());
+        }
+        let count = dims.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
+        if count.is_none_or(|n| isize::try_from(n).is_err()) {
+            return Err(Error::InvalidArgument {
+                op,
+                detail: format!("{dims:?} has more elements than can be counted"),
+            });
         }
         let own = self.dims().to_vec();
         moved(op, self.data().broadcast_as(dims)?, self, move |g| unbroadcast(g, &own))

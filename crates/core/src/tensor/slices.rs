@@ -1,6 +1,6 @@
 //! Parts of a tensor, picked by position along axes.
 
-use super::host::{Window, moved, windowed};
+use super::host::{Window, check_size, moved, windowed};
 use super::{CT, Tensor};
 use crate::autograd::record_many;
 use crate::error::{Error, Result};
@@ -137,7 +137,7 @@ impl Tensor {
         let total = self.dims()[self.axis(OP, dim)?];
         match chunks {
             0 => Err(Error::InvalidArgument { op: OP, detail: "the number of chunks must be 1 or more".into() }),
-            _ if total == 0 => self.split_sections(&vec![0; chunks], dim),
+            _ if total == 0 => check_size(OP, &[chunks]).and_then(|()| self.split_sections(&vec![0; chunks], dim)),
             _ => self.split(total.div_ceil(chunks), dim),
         }
     }

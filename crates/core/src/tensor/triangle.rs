@@ -1,6 +1,6 @@
 //! The lower and upper triangles of matrices.
 
-use super::host::moved;
+use super::host::{check_size, moved};
 use super::{CT, Tensor};
 use crate::error::{Error, Result};
 use crate::ops::{Op, op_table};
@@ -20,6 +20,7 @@ impl Tensor {
         let &[.., rows, columns] = self.dims() else {
             return Err(Error::RankMismatch { op, detail: format!("needs matrices, got shape {:?}", self.dims()) });
         };
+        check_size(op, self.dims())?;
         let mask: Vec<u8> = (0..rows as i64)
             .flat_map(|r| (0..columns as i64).map(move |c| (r, c)))
             .map(|(r, c)| u8::from(keep(r, c)))

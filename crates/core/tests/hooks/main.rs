@@ -6,6 +6,7 @@ mod firing;
 mod gradients;
 mod intervention_errors;
 mod interventions;
+mod model;
 mod registry;
 mod robustness;
 mod selection;
