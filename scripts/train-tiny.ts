@@ -22,9 +22,9 @@ import { evaluate, type Settings, Trainer } from "./tiny/trainer.ts";
 
 const options = new Command("train-tiny")
   .description("Train models/tiny from nothing and publish it.")
-  .option("--steps <count>", "steps of the whole run", Number, 2000)
+  .option("--steps <count>", "steps of the whole run", Number, 1800)
   .option("--batch <windows>", "windows a step", Number, 16)
-  .option("--window <tokens>", "tokens a window", Number, 256)
+  .option("--window <tokens>", "tokens a window", Number, 128)
   .option("--learning-rate <peak>", "highest learning rate", Number, 3e-3)
   .option("--seed <seed>", "seed of weights and batches", Number, 1611)
   .option("--resume", "go on from the last checkpoint", false)

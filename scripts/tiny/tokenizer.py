@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 
 VOCABULARY = 1024
 START = "<|endoftext|>"
-CONTEXT = 256
+CONTEXT = 128
 
 
 def texts(chapters):

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { attentionPicture, strongestKeys } from "../../ts/cli/render/attention.ts";
-import { bar, shade, signedBar } from "../../ts/cli/render/bars.ts";
+import { attentionShade, bar, shade, signedBar } from "../../ts/cli/render/bars.ts";
 import { renderExplain } from "../../ts/cli/render/explain.ts";
 import { heatTable } from "../../ts/cli/render/heat.ts";
 import { percent, signed } from "../../ts/cli/render/numbers.ts";
@@ -68,6 +68,8 @@ describe("bars", () => {
 
   test("shades grow with the share", () => {
     expect([0, 0.1, 0.3, 0.6, 0.9, 1].map(shade)).toEqual([" ", "░", "▒", "▓", "█", "█"]);
+    expect([0.01, 0.02, 0.1, 0.3, 0.6].map(attentionShade)).toEqual([" ", "░", "▒", "▓", "█"]);
+    expect(shade(Number.NaN)).toBe(" ");
   });
 });
 
@@ -78,7 +80,7 @@ describe("the attention picture", () => {
     const rows = attentionPicture(attention.pattern, tokens, plain).slice(1);
     expect(rows).toHaveLength(tokens.length);
     expect(rows[0]).toMatch(/ 0 <\|endoftext… {2}██$/);
-    expect(rows[2]).toMatch(/ 2 ·the {10}██░░░░$/);
+    expect(rows[2]).toMatch(/ 2 ·the {10}██▒▒▒▒$/);
   });
 
   test("shows the last positions where there is no room, and says so", () => {

@@ -23,15 +23,20 @@ describe("examples in the README, the guides and doc comments", () => {
     const tsc = spawnSync("node", ["node_modules/typescript/bin/tsc", "-p", "tests/docs/tsconfig.json"], {
       encoding: "utf8",
     });
-    expect(tsc.stdout.replaceAll(/generated\/example-(\d+)\.ts/g, (_, i) => snippets[Number(i)]?.place ?? "?")).toBe("");
+    expect(
+      tsc.stdout.replaceAll(/generated\/example-(\d+)\.ts/g, (_, i) => snippets[Number(i)]?.place ?? "?"),
+    ).toBe("");
   });
 
-  it.each(snippets.map((snippet, i) => [snippet.place, snippet, files[i] ?? ""] as const))("%s runs", async (_, snippet, file) => {
-    const printed: string[] = [];
-    vi.spyOn(console, "log").mockImplementation((...values: unknown[]) => {
-      printed.push(values.map(String).join(" "));
-    });
-    await import(/* @vite-ignore */ file);
-    if (snippet.output !== undefined) expect(printed.join("\n").trim()).toBe(snippet.output.trim());
-  });
+  it.each(snippets.map((snippet, i) => [snippet.place, snippet, files[i] ?? ""] as const))(
+    "%s runs",
+    async (_, snippet, file) => {
+      const printed: string[] = [];
+      vi.spyOn(console, "log").mockImplementation((...values: unknown[]) => {
+        printed.push(values.map(String).join(" "));
+      });
+      await import(/* @vite-ignore */ file);
+      if (snippet.output !== undefined) expect(printed.join("\n").trim()).toBe(snippet.output.trim());
+    },
+  );
 });

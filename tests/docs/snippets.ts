@@ -59,7 +59,8 @@ function withImports(code: string, library: string, exported: readonly string[])
   const missing = exported.filter(
     (name) => !imported.has(name) && !declared.has(name) && new RegExp(`(?<![.\\w])${name}\\b`).test(body),
   );
-  const header = missing.length > 0 ? `import { ${missing.join(", ")} } from ${JSON.stringify(library)};\n` : "";
+  const header =
+    missing.length > 0 ? `import { ${missing.join(", ")} } from ${JSON.stringify(library)};\n` : "";
   return `${header}${body}\nexport {};\n`;
 }
 

@@ -32,7 +32,15 @@ describe("AdamW", () => {
     for (const g of gradients) stepWith(optimizer, w, g);
     const [a, b] = w.toFloat32Array();
     expect(a).toBeCloseTo(reference(gradients, 1.5, 0.1, 0.1), 5);
-    expect(b).toBeCloseTo(reference(gradients.map((g) => -2 * g), -0.5, 0.1, 0.1), 5);
+    expect(b).toBeCloseTo(
+      reference(
+        gradients.map((g) => -2 * g),
+        -0.5,
+        0.1,
+        0.1,
+      ),
+      5,
+    );
   });
 
   test("goes on from a saved state as if it had not been interrupted", () => {
@@ -79,7 +87,14 @@ describe("AdamW", () => {
   test("learns: least squares reach their solution", () => {
     const w = parameter(tensor([0, 0]));
     const optimizer = new AdamW([["w", w]], { lr: 0.05, weightDecay: 0 });
-    const [x, y] = [tensor([[1, 2], [3, -1], [0, 1]]), tensor([-3, 5, -2])];
+    const [x, y] = [
+      tensor([
+        [1, 2],
+        [3, -1],
+        [0, 1],
+      ]),
+      tensor([-3, 5, -2]),
+    ];
     for (let i = 0; i < 600; i++) {
       x.matmul(w).sub(y).square().mean().backward();
       optimizer.step();
@@ -98,13 +113,21 @@ describe("AdamW", () => {
     ["weightDecay", { weightDecay: -0.1 }],
   ])("refuses a bad %s", (name, bad) => {
     const make = () => new AdamW([["w", parameter(tensor([1]))]], bad);
-    expect(make).toThrow(expect.objectContaining({ code: "invalid_argument", message: expect.stringContaining(name) }));
+    expect(make).toThrow(
+      expect.objectContaining({ code: "invalid_argument", message: expect.stringContaining(name) }),
+    );
   });
 
   test("refuses what is no parameter, a name twice, and nothing at all", () => {
     const w = parameter(tensor([1]));
     expect(() => new AdamW([["x", tensor([1])]])).toThrow("'x' is not a parameter");
-    expect(() => new AdamW([["w", w], ["w", w]])).toThrow("'w' is there twice");
+    expect(
+      () =>
+        new AdamW([
+          ["w", w],
+          ["w", w],
+        ]),
+    ).toThrow("'w' is there twice");
     expect(() => new AdamW([])).toThrow("no parameters");
   });
 

@@ -24,7 +24,10 @@ export interface WarmupCosineOptions {
  * The learning rate at a step, counted from 0: linear growth, then half a cosine down to the floor (Loshchilov &
  * Hutter, "SGDR", 2017). Steps after the last keep the floor.
  */
-export function warmupCosine(step: number, { peak, steps, warmup = 0, floor = 0 }: WarmupCosineOptions): number {
+export function warmupCosine(
+  step: number,
+  { peak, steps, warmup = 0, floor = 0 }: WarmupCosineOptions,
+): number {
   if (!(step >= 0) || !(warmup >= 0) || !(steps > warmup)) {
     throw new HooklensError(
       "invalid_argument",

@@ -170,3 +170,12 @@ fn dropout_keeps_the_mean_and_repeats_with_its_seed() {
     assert_eq!(values, x.dropout(0.25, true, 7).unwrap().to_vec::<f32>().unwrap());
     assert_ne!(values, x.dropout(0.25, true, 8).unwrap().to_vec::<f32>().unwrap());
 }
+
+#[test]
+fn closeness_follows_the_tolerances() {
+    let x = floats(&[1.0, 1.0, f64::NAN, f64::INFINITY, f64::INFINITY], DType::F64);
+    let y = floats(&[1.0 + 1e-6, 1.1, f64::NAN, f64::INFINITY, 1.0], DType::F64);
+    let close = |equal_nan| x.isclose(&y, 1e-5, 1e-8, equal_nan).unwrap().to_vec::<u8>().unwrap();
+    assert_eq!(close(false), [1, 0, 0, 1, 0]);
+    assert_eq!(close(true), [1, 0, 1, 1, 0]);
+}

@@ -135,6 +135,8 @@ fn of_operations_on_two_tensors() {
         case("atan2", 0.5, 2.0).of(2),
         case("maximum", -2.0, 2.0).of(2),
         case("minimum", -2.0, 2.0).of(2),
+        case("logaddexp", -2.0, 2.0).of(2),
+        case("cosine_similarity", 0.2, 2.0).of(2).with("dim", Arg::Int(0)),
         case("lerp", -2.0, 2.0).of(2).with("weight", Arg::Float(0.3)),
     ]);
 }
@@ -148,6 +150,7 @@ fn of_reductions_and_scans() {
         case("norm", 0.2, 2.0).with("p", Arg::Float(3.0)).with("dim", Arg::Int(0)),
         case("norm", 0.2, 2.0).with("p", Arg::Float(0.5)),
         case("norm", 0.2, 2.0).with("p", Arg::Text("-inf".into())).with("dim", Arg::Int(1)),
+        case("normalize", 0.2, 2.0).with("dim", Arg::Int(1)),
         case("median", -2.0, 2.0).with("dim", Arg::Int(0)),
         case("cumsum", -2.0, 2.0).with("dim", Arg::Int(0)),
         case("cumprod", -2.0, 2.0).with("dim", Arg::Int(1)),

@@ -1,4 +1,4 @@
-import { shade } from "./bars.ts";
+import { attentionShade } from "./bars.ts";
 import type { Style } from "./style.ts";
 import { tokenLabel, toWidth } from "./token-label.ts";
 
@@ -31,7 +31,7 @@ export function attentionPicture(
     const row = pattern[position] ?? [];
     const cells = shown
       .filter((key) => key.position <= position || (row[key.position] ?? 0) > 0)
-      .map((key) => shade(row[key.position] ?? 0).repeat(cell));
+      .map((key) => attentionShade(row[key.position] ?? 0).repeat(cell));
     const name = `${String(position).padStart(gutter - labelWidth - 3)} ${toWidth(label, labelWidth)}`;
     lines.push(`  ${name}  ${cells.join("")}`.trimEnd());
   }

@@ -23,10 +23,18 @@ export function signedBar(value: number, largest: number, half: number): { left:
   return { left: " ".repeat(half - left.length) + left, right: "" };
 }
 
-const shades = [" ", "░", "▒", "▓", "█"];
+const shades = [" ", "░", "▒", "▓", "█"] as const;
 
-/** A shade for a share of 0 to 1. Anything over 2 % is visible. */
+/** A shade for a size relative to the largest, 0 to 1. */
 export function shade(share: number): string {
-  if (!(share > 0.02)) return shades[0] as string;
-  return shades[Math.min(shades.length - 1, 1 + Math.floor(share * (shades.length - 1)))] as string;
+  return shaded(share, [0.02, 0.25, 0.5, 0.75]);
+}
+
+/** A shade for a share of attention. Steps grow, because attention over many positions is mostly small shares. */
+export function attentionShade(share: number): string {
+  return shaded(share, [0.02, 0.1, 0.3, 0.6]);
+}
+
+function shaded(share: number, steps: readonly number[]): string {
+  return shades[steps.filter((step) => share >= step).length] ?? shades[0];
 }

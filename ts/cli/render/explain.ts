@@ -142,7 +142,7 @@ function attention({ attention, tokens }: ExplainReport, style: Style): string[]
   const why = attention.chosenBy === "effect" ? "the largest effect" : "asked for; its effect is";
   return [
     `${style.title(`Attention of layer ${layer}, head ${head}`)}  ${style.quiet(`${why} ${signed(effect).trim()}`)}`,
-    style.quiet("  rows look at columns: ░ under 25 %, ▒ 50 %, ▓ 75 %, █ over"),
+    style.quiet("  rows look at columns: ░ from 2 %, ▒ 10 %, ▓ 30 %, █ 60 %"),
     ...attentionPicture(pattern, tokens, style),
     `  ${style.quiet("the last position looks at")} ${keys.join(", ")}`,
   ];

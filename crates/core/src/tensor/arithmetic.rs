@@ -3,6 +3,7 @@
 //! Operands meet in the dtype that torch's promotion gives ([`super::promotion`]); a gradient is summed over the axes
 //! along which its operand was broadcast.
 
+use super::composed::{self, Side};
 use super::elements::{Term, zip, zip3};
 use super::kernels::{self, Arithmetic};
 use super::promotion::{Operand, float_of, operands, result_type};
@@ -73,10 +74,22 @@ impl Pair {
     }
 }
 
+fn side(term: &Term) -> Side<'_> {
+    match term {
+        Term::Tensor(x) => Side::Tensor(x),
+        Term::Number(x) => Side::Number(*x),
+    }
+}
+
 /// `a op b` in a float dtype.
 pub(super) fn basic(op: Arithmetic, dtype: DType, dims: &[usize], a: &Term, b: &Term) -> Result<CT> {
     if let Some(fast) = kernels::arithmetic(op, a, b, dims)? {
         return Ok(fast);
+    }
+    if [a, b].iter().any(|term| matches!(term, Term::Tensor(x) if composed::applies(x)))
+        && let Some(y) = composed::arithmetic(op, side(a), side(b))?
+    {
+        return Ok(y);
     }
     let terms = [a.clone(), b.clone()];
     let dtype = dtype.storage();
@@ -357,6 +370,18 @@ fn atan2(op: &'static str, sides: [Operand; 2]) -> Result<Tensor> {
     general(op, pair, f64::atan2, move |g, a, b| g * b * over(a, b), move |g, a, b| -g * a * over(a, b))
 }
 
+/// `ln(e^a + e^b)`.
+fn logaddexp(op: &'static str, sides: [Operand; 2]) -> Result<Tensor> {
+    let dtype = float_of(result_type(&sides[0], &sides[1]));
+    let pair = Pair::new(op, sides, dtype)?;
+    let value = |a: f64, b: f64| {
+        // Equal infinities have no difference.
+        if a == b { a + std::f64::consts::LN_2 } else { a.max(b) + (-(a - b).abs()).exp().ln_1p() }
+    };
+    let share = |g: f64, a: f64, b: f64| if a == b { g / 2.0 } else { g / (1.0 + (b - a).exp()) };
+    general(op, pair, value, share, move |g, a, b| share(g, b, a))
+}
+
 macro_rules! binary {
     ($($(#[$doc:meta])* $name:ident $scalar:ident;)*) => {
         impl Tensor { $(
@@ -400,6 +425,8 @@ binary! {
     fmod fmod_scalar;
     /// The remainder with the sign of `b`, as Python's `%`. Integers by zero are an error.
     remainder remainder_scalar;
+    /// `ln(e^a + e^b)`, exact however large they are.
+    logaddexp logaddexp_scalar;
     /// The angle of the point `(b, a)`, in radians.
     atan2 atan2_scalar;
 }
@@ -450,5 +477,6 @@ pub(super) const OPS: &[Op] = op_table! {
     fmod[inputs](; other: Option<Scalar>, this: Option<Scalar>) => fmod("fmod", operands("fmod", inputs, other, this)?);
     remainder[inputs](; other: Option<Scalar>, this: Option<Scalar>) => remainder("remainder", operands("remainder", inputs, other, this)?);
     atan2[inputs](; other: Option<Scalar>, this: Option<Scalar>) => atan2("atan2", operands("atan2", inputs, other, this)?);
+    logaddexp[inputs](; other: Option<Scalar>, this: Option<Scalar>) => logaddexp("logaddexp", operands("logaddexp", inputs, other, this)?);
     lerp(start, end; weight: f64) => start.lerp(end, weight);
 };

@@ -116,6 +116,18 @@ impl Tensor {
         test(self, f64::is_finite, true)
     }
 
+    /// Where two numbers are within `atol + rtol |b|` of each other, or the same infinity, or (`equal_nan`) both NaN.
+    pub fn isclose(&self, other: &Tensor, rtol: f64, atol: f64, equal_nan: bool) -> Result<Self> {
+        let dims = broadcast_dims("isclose", self.dims(), other.dims())?;
+        let terms = [self.data().into(), other.data().into()];
+        let near = |a: f64, b: f64| {
+            a == b
+                || (b.is_finite() && (a - b).abs() <= atol + rtol * b.abs())
+                || (equal_nan && a.is_nan() && b.is_nan())
+        };
+        Self::mask(zip(Storage::U8, &dims, terms, |a, b| i64::from(near(a, b)))?)
+    }
+
     /// Where an element is infinite.
     pub fn isinf(&self) -> Result<Self> {
         test(self, f64::is_infinite, false)
@@ -174,6 +186,8 @@ pub(super) const OPS: &[Op] = op_table! {
     isnan(x) => x.isnan();
     isfinite(x) => x.isfinite();
     isinf(x) => x.isinf();
+    isclose(a, b; rtol: Option<f64>, atol: Option<f64>, equal_nan: Option<bool>) => a.isclose(b, rtol.unwrap_or(1e-5), atol.unwrap_or(1e-8), equal_nan.unwrap_or(false));
+    allclose(a, b; rtol: Option<f64>, atol: Option<f64>, equal_nan: Option<bool>) => a.isclose(b, rtol.unwrap_or(1e-5), atol.unwrap_or(1e-8), equal_nan.unwrap_or(false))?.all(None, false);
     isposinf(x) => test(x, |x| x == f64::INFINITY, false);
     isneginf(x) => test(x, |x| x == f64::NEG_INFINITY, false);
 };

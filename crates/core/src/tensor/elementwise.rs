@@ -3,6 +3,7 @@
 //! Each is one line: its value, and its gradient from the argument or (where that is cheaper to keep) the result.
 //! Integers are taken as `float32` where the result is a fraction, and stay integers where it is not.
 
+use super::composed::{self, Composed};
 use super::elements::{map, zip};
 use super::kernels::{self, Pointwise};
 use super::{CT, Tensor};
@@ -38,7 +39,7 @@ pub(super) fn from_output(
 }
 
 /// A function with a fast kernel: `value` and `slope(saved)` are the general way.
-pub(super) fn pointwise<P: Pointwise + Send + 'static>(
+pub(super) fn pointwise<P: Pointwise + Composed + Send + 'static>(
     op: &'static str,
     x: &Tensor,
     kernel: P,
@@ -48,11 +49,13 @@ pub(super) fn pointwise<P: Pointwise + Send + 'static>(
     let x = x.to_float()?;
     let y = match kernels::map_value(kernel, x.data())? {
         Some(y) => y,
+        None if composed::applies(x.data()) => <P as Composed>::value(x.data())?,
         None => map(x.data().dtype(), x.data(), value)?,
     };
     let saved = if P::SAVES_OUTPUT { y.clone() } else { x.data().clone() };
     record_unary(op, y, &x, move |g| match kernels::map_slope(kernel, &saved, g)? {
         Some(dx) => Ok(dx),
+        None if composed::applies(g) => Ok(g.mul(&<P as Composed>::slope(&saved)?)?),
         None => zip(g.dtype(), g.dims(), [g.into(), (&saved).into()], |g: f64, s: f64| g * slope(s)),
     })
 }

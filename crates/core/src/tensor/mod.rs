@@ -8,6 +8,7 @@ mod arithmetic;
 mod attention;
 mod bits;
 mod compare;
+mod composed;
 mod create;
 mod cross_entropy;
 mod display;

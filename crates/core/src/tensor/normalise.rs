@@ -2,6 +2,7 @@
 //!
 //! Rows of `f32` on the host go through the kernels; every other dtype, layout and device through [`Rows`].
 
+use super::composed::{self, NormForm};
 use super::kernels::{self, NormGradients};
 use super::rows::Rows;
 use super::{CT, Tensor, require_float};
@@ -38,9 +39,12 @@ fn softmax(op: &'static str, x: &Tensor, dim: i64, log: bool) -> Result<Tensor> 
         (Some(width), true) => kernels::log_softmax(x.data(), width)?,
         (None, _) => None,
     };
-    let y = match fast {
-        Some(y) => y,
-        None => rows.map(dtype, &[x.data()], &[], |full, _, out| {
+    // A 0-d tensor has no axis for candle to work along.
+    let axis = if composed::applies(x.data()) && x.rank() > 0 { Some(x.dim_index(op, dim)?) } else { None };
+    let y = match (fast, axis) {
+        (Some(y), _) => y,
+        (None, Some(axis)) => composed::softmax(x.data(), axis, log)?,
+        (None, None) => rows.map(dtype, &[x.data()], &[], |full, _, out| {
             if let [x] = full {
                 softmax_row(x, log, out);
             }
@@ -53,9 +57,10 @@ fn softmax(op: &'static str, x: &Tensor, dim: i64, log: bool) -> Result<Tensor> 
             (Some(width), true) => kernels::log_softmax_gradient(&saved, g, width)?,
             (None, _) => None,
         };
-        match fast {
-            Some(dx) => Ok(dx),
-            None => rows.map(dtype, &[&saved, g], &[], |full, _, out| {
+        match (fast, axis) {
+            (Some(dx), _) => Ok(dx),
+            (None, Some(axis)) => composed::softmax_gradient(&saved, g, axis, log),
+            (None, None) => rows.map(dtype, &[&saved, g], &[], |full, _, out| {
                 if let [y, g] = full {
                     softmax_gradient_row(y, g, log, out);
                 }
@@ -75,6 +80,10 @@ struct Norm {
 }
 
 impl Norm {
+    fn form(&self) -> NormForm {
+        NormForm { centred: self.centred, eps: self.eps }
+    }
+
     /// Mean and scale of a row.
     fn moments(&self, x: &[f64]) -> (f64, f64) {
         let n = x.len() as f64;
@@ -88,6 +97,12 @@ impl Norm {
             && let Some(y) = kernels::layer_norm(x, weight, bias, width, self.centred, self.eps)?
         {
             return Ok(y);
+        }
+        if width > 0 && composed::applies(x) {
+            let flat = |t: Option<&CT>| t.map(|t| t.flatten_all()).transpose();
+            let (weight, bias) = (flat(weight)?, flat(bias)?);
+            let y = self.form().value(&x.reshape(((), width))?, weight.as_ref(), bias.as_ref())?;
+            return Ok(y.reshape(x.dims())?);
         }
         let weight = weight.map(super::elements::to_vec::<f64>).transpose()?;
         let bias = bias.map(super::elements::to_vec::<f64>).transpose()?;
@@ -115,6 +130,13 @@ impl Norm {
                 kernels::layer_norm_gradients(x, weight, g, width, self.centred, self.eps, wants_weight)?
         {
             return Ok((x, weight));
+        }
+        if width > 0 && composed::applies(x) {
+            let weight = weight.map(|w| w.flatten_all()).transpose()?;
+            let (rows, g) = (x.reshape(((), width))?, g.reshape(((), width))?);
+            let dx = self.form().input_gradient(&rows, weight.as_ref(), &g)?.reshape(x.dims())?;
+            let dw = if wants_weight { Some(self.form().weight_gradient(&rows, &g)?) } else { None };
+            return Ok((dx, dw));
         }
         let rows = Rows::last(x.dims(), self.axes);
         let weights = weight.map(super::elements::to_vec::<f64>).transpose()?;

@@ -3,6 +3,7 @@
 //! The axes in question are moved to the end, so that each result depends on one contiguous row of `f64` (or `i64`)
 //! values, whatever the dtype and the layout; results are moved back.
 
+use super::composed;
 use super::elements::{Carrier, View, store, to_host};
 use super::{CT, resolve_dim};
 use crate::error::{Error, Result};
@@ -185,6 +186,9 @@ impl Rows {
     /// Sums in `f64`, times `scale`.
     pub(crate) fn sum_scaled(&self, x: &CT, keepdim: bool, scale: f64) -> Result<CT> {
         let dims = self.out_dims(keepdim);
+        if composed::applies(x) && !self.along.is_empty() {
+            return Ok(composed::sum(x, &self.along, scale)?.reshape(dims)?);
+        }
         // The axes of a bias's gradient lead: adding whole rows up needs no transposed copy.
         let leading = self.along.iter().enumerate().all(|(i, a)| i == *a) && self.along.len() < self.dims.len();
         let len = self.len();

@@ -164,5 +164,7 @@ pub(super) const OPS: &[Op] = op_table! {
     where[inputs](; other: Option<Scalar>, this: Option<Scalar>) => where_any(inputs, other, this);
     masked_fill[inputs](; value: Option<Scalar>) => masked_fill(inputs, value);
     clamp(x; min: Option<Scalar>, max: Option<Scalar>) => x.clamp(min, max);
+    clamp_min(x; min: Scalar) => x.clamp(Some(min), None);
+    clamp_max(x; max: Scalar) => x.clamp(None, Some(max));
     nan_to_num(x; nan: Option<f64>, posinf: Option<f64>, neginf: Option<f64>) => x.nan_to_num(nan.unwrap_or(0.0), posinf, neginf);
 };

@@ -4,7 +4,7 @@ use super::rows::Rows;
 use super::{CT, Tensor, require_float};
 use crate::autograd::record_unary;
 use crate::error::Result;
-use crate::ops::{Op, op_table};
+use crate::ops::{Op, Scalar, op_table};
 
 /// Mean and sum of squared distances from it, in two passes: one pass would cancel for large means.
 fn spread(row: &[f64]) -> (f64, f64) {
@@ -130,10 +130,23 @@ impl Tensor {
             })
         })
     }
+
+    /// Divided by its `p`-norm along `dim`, or by `eps` where that is larger.
+    pub fn normalize(&self, p: f64, dim: i64, eps: f64) -> Result<Self> {
+        self.div(&self.norm(p, Some(&[dim]), true)?.clamp(Some(Scalar::Float(eps)), None)?)
+    }
+
+    /// The cosine of the angle between the vectors along `dim`; lengths below `eps` count as `eps`.
+    pub fn cosine_similarity(&self, other: &Tensor, dim: i64, eps: f64) -> Result<Self> {
+        let unit = self.normalize(2.0, dim, eps)?;
+        unit.mul(&other.normalize(2.0, dim, eps)?)?.sum(Some(&[dim]), false)
+    }
 }
 
 pub(super) const OPS: &[Op] = op_table! {
     var(x; dim: Option<Vec<i64>>, correction: Option<f64>, keepdim: Option<bool>) => x.var(dim.as_deref(), correction.unwrap_or(1.0), keepdim.unwrap_or(false));
     std(x; dim: Option<Vec<i64>>, correction: Option<f64>, keepdim: Option<bool>) => x.std(dim.as_deref(), correction.unwrap_or(1.0), keepdim.unwrap_or(false));
+    normalize(x; p: Option<f64>, dim: Option<i64>, eps: Option<f64>) => x.normalize(p.unwrap_or(2.0), dim.unwrap_or(1), eps.unwrap_or(1e-12));
+    cosine_similarity(a, b; dim: Option<i64>, eps: Option<f64>) => a.cosine_similarity(b, dim.unwrap_or(1), eps.unwrap_or(1e-8));
     norm(x; p: Option<f64>, dim: Option<Vec<i64>>, keepdim: Option<bool>) => x.norm(p.unwrap_or(2.0), dim.as_deref(), keepdim.unwrap_or(false));
 };

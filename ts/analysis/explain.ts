@@ -1,0 +1,314 @@
+/**
+ * Why a model predicts what it predicts for one prompt: the computation behind `hooklens explain`, from forwards of the
+ * model as it is, through the public API only.
+ */
+import { hooklensError } from "../engine/errors.ts";
+import type { HookedTransformer } from "../models/hooked-transformer.ts";
+import { fromFloat32Array, type Tensor, tidy } from "../tensor/index.ts";
+import type { Candidate, ExplainReport, LensRow } from "./explain-report.ts";
+
+export interface ExplainOptions {
+  /**
+   * How the report calls the model.
+   * @default the name in the model's config
+   */
+  readonly modelName?: string;
+  /**
+   * How many next tokens to report.
+   * @default 5
+   */
+  readonly top?: number;
+  /**
+   * The next token to explain; it must be a single token, mostly with a leading space.
+   * @default the most probable one
+   */
+  readonly answer?: string;
+  /**
+   * The head whose attention to report.
+   * @default the one with the largest effect
+   */
+  readonly head?: { readonly layer: number; readonly head: number };
+}
+
+/** Positions times rows that one forward of the ablation sweep takes on at most, which bounds its memory. */
+const sweepPositions = 2048;
+
+/**
+ * Explains the model's next token after `prompt`.
+ *
+ * Takes one forward and backward, a final norm and unembedding a layer for the logit lens, and for the ablations one
+ * batched forward a layer, each starting at that layer: together about as long as `nLayers * nHeads / 2` forwards.
+ *
+ * @throws `invalid_argument` for an empty prompt, `context_length` for one that is too long, `not_single_token` for an
+ * answer of several tokens, `index_out_of_range` for a head that does not exist.
+ */
+export function explain(
+  model: HookedTransformer,
+  prompt: string,
+  options: ExplainOptions = {},
+): ExplainReport {
+  return tidy(() => new Explanation(model, prompt, options).report());
+}
+
+class Explanation {
+  readonly #model: HookedTransformer;
+  readonly #prompt: string;
+  readonly #options: ExplainOptions;
+  /** `[1, pos]` */
+  readonly #tokens: Tensor;
+  readonly #ids: readonly number[];
+
+  constructor(model: HookedTransformer, prompt: string, options: ExplainOptions) {
+    this.#model = model;
+    this.#prompt = prompt;
+    this.#options = options;
+    if (prompt === "")
+      throw hooklensError("invalid_argument", "the prompt is empty: there is nothing to continue");
+    // Truncation would explain another prompt than the one that was asked about.
+    this.#tokens = model.toTokens(prompt, { truncate: false });
+    this.#ids = [...this.#tokens.toBigInt64Array()].map(Number);
+    const { n_ctx: nCtx } = model.cfg;
+    if (this.#ids.length > nCtx) {
+      throw hooklensError(
+        "context_length",
+        `the prompt has ${this.#ids.length} tokens, the model has n_ctx = ${nCtx}`,
+        { required: this.#ids.length, nCtx },
+      );
+    }
+    this.#checkHead();
+  }
+
+  #checkHead(): void {
+    const { n_layers: nLayers, n_heads: nHeads } = this.#model.cfg;
+    const { head } = this.#options;
+    if (head === undefined || (head.layer < nLayers && head.head < nHeads)) return;
+    throw hooklensError(
+      "index_out_of_range",
+      `head ${head.layer}.${head.head}: the model has layers 0 to ${nLayers - 1} and heads 0 to ${nHeads - 1}`,
+      { ...head, nLayers, nHeads },
+    );
+  }
+
+  report(): ExplainReport {
+    const {
+      n_layers: nLayers,
+      n_heads: nHeads,
+      d_model: dModel,
+      n_ctx: nCtx,
+      d_vocab: dVocab,
+    } = this.#model.cfg;
+    const { answer: asked, modelName, top = 5 } = this.#options;
+    const [logits, residuals] = this.#residuals();
+    const last = new NextTokens(lastPosition(logits), this.#model);
+    const answerId = asked === undefined ? last.best(1)[0] : this.#model.toSingleToken(asked);
+    if (answerId === undefined) throw hooklensError("internal", "the model has no vocabulary");
+
+    const effects = residuals.slice(0, nLayers).map((residual, layer) => {
+      return this.#ablations(layer, residual, answerId).map((logit) => logit - last.logit(answerId));
+    });
+    return {
+      version: 1,
+      model: {
+        name: modelName ?? this.#model.cfg.model_name,
+        nLayers,
+        nHeads,
+        dModel,
+        nCtx,
+        dVocab,
+      },
+      prompt: this.#prompt,
+      tokens: this.#ids.map((id, position) => ({ position, id, text: this.#model.toSingleStrToken(id) })),
+      next: last.best(top).map((id) => last.candidate(id)),
+      answer: {
+        ...last.candidate(answerId),
+        rank: last.rank(answerId),
+        chosenBy: asked === undefined ? "model" : "user",
+      },
+      logitLens: residuals.map((residual, blocks) => this.#lensRow(residual, blocks, answerId)),
+      headAblation: { baseline: last.logit(answerId), effects },
+      attention: this.#attention(effects, residuals),
+      attribution: this.#attribution(answerId),
+    };
+  }
+
+  /** Logits `[1, pos, d_vocab]`, and the residual stream `[1, pos, d_model]` before each block and after the last. */
+  #residuals(): [Tensor, Tensor[]] {
+    const names = residualNames(this.#model.cfg.n_layers);
+    const [logits, cache] = this.#model.runWithCache(this.#tokens, { namesFilter: names });
+    return [logits, names.map((name) => cache.get(name))];
+  }
+
+  /** The final norm and the unembedding of a residual stream: `[batch, pos, d_model]` to `[batch, pos, d_vocab]`. */
+  #unembed(residual: Tensor): Tensor {
+    return this.#model.forward(residual, { startAtLayer: this.#model.cfg.n_layers });
+  }
+
+  #lensRow(residual: Tensor, blocks: number, answerId: number): LensRow {
+    return tidy(() => {
+      const logits = this.#unembed(residual);
+      const next = new NextTokens(lastPosition(logits), this.#model);
+      const { values, indices } = logits.max(-1);
+      const best = values.toFloat32Array();
+      const shares = values.sub(logits.logsumexp(-1)).exp().toFloat32Array();
+      return {
+        hook: residualNames(this.#model.cfg.n_layers)[blocks] ?? "",
+        blocks,
+        top: next.best(3).map((id) => next.candidate(id)),
+        answer: {
+          probability: next.probability(answerId),
+          logit: next.logit(answerId),
+          rank: next.rank(answerId),
+        },
+        best: [...indices.toBigInt64Array()].map((id, position) => ({
+          id: Number(id),
+          text: this.#model.toSingleStrToken(Number(id)),
+          logit: best[position] ?? Number.NaN,
+          probability: shares[position] ?? Number.NaN,
+        })),
+      };
+    });
+  }
+
+  /** The answer's logit with each head of a layer silenced, given the residual stream before that layer. */
+  #ablations(layer: number, residual: Tensor, answerId: number): number[] {
+    const { n_layers: nLayers, n_heads: nHeads } = this.#model.cfg;
+    const rows = Math.max(1, Math.floor(sweepPositions / this.#ids.length));
+    const heads = Array.from({ length: nHeads }, (_, head) => head);
+    const logits: number[] = [];
+    for (let first = 0; first < nHeads; first += rows) {
+      tidy(() => {
+        const silenced = heads.slice(first, first + rows);
+        const keep = keepMask(silenced, nHeads);
+        using _scope = this.#model.hooks({
+          fwdHooks: [[`blocks.${layer}.attn.hook_z`, (z) => z.mul(keep)]],
+        });
+        const output = this.#model.forward(residual.repeat(silenced.length, 1, 1), {
+          startAtLayer: layer,
+          stopAtLayer: nLayers,
+        });
+        const answers = this.#unembed(output.slice(1, -1)).narrow(2, answerId, 1);
+        logits.push(...answers.toFloat32Array());
+      });
+    }
+    return logits;
+  }
+
+  #attention(
+    effects: readonly (readonly number[])[],
+    residuals: readonly Tensor[],
+  ): ExplainReport["attention"] {
+    const { head: asked } = this.#options;
+    const ranked = effects
+      .flatMap((row, layer) => row.map((effect, head) => ({ layer, head, effect })))
+      .sort((a, b) => Math.abs(b.effect) - Math.abs(a.effect));
+    const chosen = asked ?? ranked[0];
+    const residual = residuals[chosen?.layer ?? 0];
+    if (chosen === undefined || residual === undefined)
+      throw hooklensError("internal", "the model has no heads");
+    const { layer, head } = chosen;
+
+    const name = `blocks.${layer}.attn.hook_pattern` as const;
+    const [, cache] = this.#model.runWithCache(residual, {
+      namesFilter: name,
+      startAtLayer: layer,
+      stopAtLayer: layer + 1,
+    });
+    const pattern = cache.get(name).narrow(1, head, 1).squeeze([0, 1]);
+    return {
+      layer,
+      head,
+      effect: effects[layer]?.[head] ?? Number.NaN,
+      chosenBy: asked === undefined ? "effect" : "user",
+      pattern: pattern.toArray(2),
+    };
+  }
+
+  #attribution(answerId: number): ExplainReport["attribution"] {
+    const hook = "hook_embed";
+    const seen: { value?: Tensor; gradient?: Tensor } = {};
+    using _scope = this.#model.hooks({
+      fwdHooks: {
+        [hook]: (value) => {
+          seen.value = value.detach();
+        },
+      },
+      bwdHooks: {
+        [hook]: (gradient) => {
+          seen.gradient = gradient.detach();
+        },
+      },
+    });
+    const logits = this.#model.forward(this.#tokens);
+    lastPosition(logits).narrow(0, answerId, 1).sum().backward();
+    if (seen.value === undefined || seen.gradient === undefined) {
+      throw hooklensError("internal", `${hook} did not fire`);
+    }
+    return { hook, values: [...seen.value.mul(seen.gradient).sum(-1).toFloat32Array()] };
+  }
+}
+
+type ResidualName = `blocks.${number}.hook_resid_pre` | `blocks.${number}.hook_resid_post`;
+
+/** Where the residual stream is read: before each block, and after the last. */
+function residualNames(nLayers: number): ResidualName[] {
+  const before = Array.from(
+    { length: nLayers },
+    (_, layer): ResidualName => `blocks.${layer}.hook_resid_pre`,
+  );
+  return [...before, `blocks.${nLayers - 1}.hook_resid_post`];
+}
+
+/** `[1, pos, d_vocab]` to `[d_vocab]`. */
+function lastPosition(logits: Tensor): Tensor {
+  return logits.slice(1, -1).flatten();
+}
+
+/** `[row, 1, head, 1]`: ones, and zero where a row silences its head. */
+function keepMask(silenced: readonly number[], nHeads: number): Tensor {
+  const mask = new Float32Array(silenced.length * nHeads).fill(1);
+  for (const [row, head] of silenced.entries()) mask[row * nHeads + head] = 0;
+  return fromFloat32Array(mask, [silenced.length, 1, nHeads, 1]);
+}
+
+/** What the model thinks of every token at one position. */
+class NextTokens {
+  readonly #logits: Float32Array;
+  readonly #logNormalizer: number;
+  readonly #model: HookedTransformer;
+
+  /** @param logits `[d_vocab]` */
+  constructor(logits: Tensor, model: HookedTransformer) {
+    this.#logits = logits.toFloat32Array();
+    this.#logNormalizer = logits.logsumexp().item();
+    this.#model = model;
+  }
+
+  logit(id: number): number {
+    return this.#logits[id] ?? Number.NaN;
+  }
+
+  probability(id: number): number {
+    return Math.exp(this.logit(id) - this.#logNormalizer);
+  }
+
+  /** How many tokens are strictly better. */
+  rank(id: number): number {
+    const own = this.logit(id);
+    return this.#logits.reduce((better, logit) => better + (logit > own ? 1 : 0), 0);
+  }
+
+  /** The best ids, best first; of equals the lower id. */
+  best(count: number): number[] {
+    const order = Array.from(this.#logits.keys());
+    return order.sort((a, b) => this.logit(b) - this.logit(a)).slice(0, count);
+  }
+
+  candidate(id: number): Candidate {
+    return {
+      id,
+      text: this.#model.toSingleStrToken(id),
+      logit: this.logit(id),
+      probability: this.probability(id),
+    };
+  }
+}

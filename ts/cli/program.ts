@@ -1,0 +1,67 @@
+/** The command line as a function, so that tests and other programs can run it without a process of their own. */
+import { createRequire } from "node:module";
+import { Command, CommanderError } from "commander";
+import { explainCommand } from "./explain-command.ts";
+
+/** What the command line needs of the world. */
+export interface Terminal {
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+  /** Whether what goes to `out` is seen by a person. */
+  readonly isTTY: boolean;
+  /** Columns of the terminal; undefined if not known. */
+  readonly columns: number | undefined;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+const require = createRequire(import.meta.url);
+const { version }: { version: string } = require("../../package.json");
+
+function describeError(error: unknown): { message: string; code: string } {
+  if (error instanceof CommanderError) {
+    const message = error.message.replace(/^error: /, "").replaceAll("\n", " ");
+    // commander.unknownOption → unknown_option
+    const code = error.code
+      .replace(/^commander\./, "")
+      .replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    return { message, code };
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  const code = error instanceof Error && "code" in error ? String(error.code) : "internal";
+  return { message, code };
+}
+
+/**
+ * Runs `hooklens` with these arguments (without `node` and the script) and gives the exit code. Errors are printed as
+ * `error: message (code)`, without a stack unless `--debug` is among the arguments.
+ */
+export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
+  const program = new Command("hooklens")
+    .description("See inside a transformer: what it predicts, where it looks, which parts matter.")
+    .version(version)
+    .option("--debug", "print the stack of an error")
+    .showSuggestionAfterError()
+    .configureOutput({
+      writeOut: terminal.out,
+      // The catch below prints errors, all in the same form.
+      outputError: () => undefined,
+      writeErr: terminal.err,
+      getOutHelpWidth: () => terminal.columns ?? 80,
+      getOutHasColors: () => false,
+    })
+    .exitOverride();
+  program.addCommand(explainCommand(terminal).copyInheritedSettings(program));
+
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    // Called without a command: commander has printed the help.
+    if (error instanceof CommanderError && error.code === "commander.help") return 1;
+    const { message, code } = describeError(error);
+    terminal.err(`error: ${message} (${code})\n`);
+    if (args.includes("--debug") && error instanceof Error) terminal.err(`${error.stack}\n`);
+    return 1;
+  }
+}
