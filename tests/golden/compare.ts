@@ -63,7 +63,8 @@ function compareRun(
   const wantLoss = expected.get("loss");
   if (wantLogits) seen.add(`${label}logits`, logits, wantLogits, tolerances.logits);
   if (wantLoss) seen.add(`${label}loss`, loss, wantLoss, tolerances.activation);
-  const [, cache] = model.runWithCache(tokens, { returnType: "loss", inclBwd: true, namesFilter: names });
+  const namesFilter = names.map((name) => model.hookPoint(name));
+  const [, cache] = model.runWithCache(tokens, { returnType: "loss", inclBwd: true, namesFilter });
   for (const name of names) {
     const want = expected.get(name);
     const value = cache.get(name);
@@ -86,7 +87,7 @@ function compareInterventions(
 ): void {
   for (const [name, want] of fixture.interventions) {
     tidy(() => {
-      const logits = model.runWithHooks(tokens, { fwdHooks: [[name, (x) => x.mul(0.5)]] });
+      const logits = model.runWithHooks(tokens, { fwdHooks: { [name]: (x: Tensor) => x.mul(0.5) } });
       seen.add(`0.5 × ${name}`, logits, want, fixture.tolerances.logits);
     });
   }
@@ -121,7 +122,7 @@ export async function compareFixture(folder: string): Promise<Outcome> {
     message,
   });
   try {
-    using model = await HookedTransformer.fromPretrained(folder, { tokenizer: null });
+    const model = await HookedTransformer.fromPretrained(folder, { tokenizer: null });
     const stored = fixture.expected.get("tokens");
     if (!stored) return outcome("failed", "the fixture has no tokens");
     const tokens = idRows(stored);

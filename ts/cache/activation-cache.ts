@@ -2,7 +2,7 @@
 
 import type { EngineRegistry } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
-import type { AxesOfKey } from "../hooks/names.ts";
+import type { AxesOfKey, DynamicKey } from "../hooks/names.ts";
 import type { AxesOfShort, ShortKey, TransformerPoints, TupleKey } from "../models/transformer-points.ts";
 import { handleOf } from "../tensor/base.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -61,6 +61,7 @@ export class ActivationCache extends ActivationMap<TransformerPoints> {
    */
   override get<Key extends CacheKey<TransformerPoints>>(key: Key): Tensor<AxesOfKey<TransformerPoints, Key>>;
   override get<const Key extends ShortKey | TupleKey>(key: Key): Tensor<AxesOfShort<Key>>;
+  override get<Key extends string>(key: DynamicKey<Key>): Tensor;
   override get(key: string | TupleKey): Tensor {
     return this.lookUp(this.fullName(key));
   }

@@ -3,7 +3,7 @@
 import { engine } from "../engine/current.ts";
 import type { EngineCache } from "../engine/engine.ts";
 import { type HooklensError, hooklensError } from "../engine/errors.ts";
-import type { AxesOfKey, GradName, NameOf } from "../hooks/names.ts";
+import type { AxesOfKey, DynamicKey, GradName, NameOf } from "../hooks/names.ts";
 import { handleOf, wrap } from "../tensor/base.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
@@ -35,8 +35,10 @@ export class ActivationMap<P = unknown> implements Iterable<[CacheKey<P>, Tensor
    *
    * @throws `not_cached` with what there is. Use {@link has} to ask.
    */
-  get<Key extends CacheKey<P>>(key: Key): Tensor<AxesOfKey<P, Key>> {
-    return this.lookUp(key) as Tensor<AxesOfKey<P, Key>>;
+  get<Key extends CacheKey<P>>(key: Key): Tensor<AxesOfKey<P, Key>>;
+  get<Key extends string>(key: DynamicKey<Key>): Tensor;
+  get(key: string): Tensor {
+    return this.lookUp(key);
   }
 
   /** The tensor under any key, its axes as far as they are known. @internal */

@@ -123,6 +123,16 @@ export abstract class HookedRoot extends Module {
     return this.#modules;
   }
 
+  /**
+   * The hook point of a name that is known only when the program runs, such as one from a list: points are accepted
+   * wherever the compiler asks for a known name. Throws `unknown_hook` with the nearest names.
+   */
+  hookPoint(name: string): HookPoint {
+    const [chosen, ...more] = this.#points().choose(name);
+    if (chosen !== undefined && more.length === 0) return chosen.point;
+    throw hooklensError("invalid_names_filter", `'${name}' means ${more.length + 1} hook points, not one`, { name });
+  }
+
   /** The hook points, in the order of definition. */
   hookPoints(): IterableIterator<HookPoint> {
     return this.hookDict.values();

@@ -82,3 +82,12 @@ export type GradName<Name extends string> = `${Name}_grad`;
 /** The axes of what is cached under `Key`, an activation or a gradient. */
 export type AxesOfKey<P, Key extends string> =
   Key extends GradName<infer Name> ? AxesAt<P, Name> : AxesAt<P, Key>;
+
+/** A key that is known only when the program runs; never for literals, so that misspelt ones do not pass. */
+export type DynamicKey<Key extends string> = string extends Key
+  ? Key
+  : Key extends GradName<infer Name>
+    ? string extends Name
+      ? Key
+      : never
+    : never;

@@ -11,7 +11,7 @@ import type { ScopeOptions } from "../hooks/hook-fn.ts";
 import { HookPoint } from "../hooks/hook-point.ts";
 import { HookStore } from "../hooks/hook-store.ts";
 import { HookedRoot, SCOPE_KEYS } from "../hooks/hooked-root.ts";
-import { Module } from "../hooks/module.ts";
+import { type LoadStateOptions, Module } from "../hooks/module.ts";
 import type { pointNames } from "../hooks/names.ts";
 import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -398,15 +398,22 @@ export class HookedTransformer extends HookedRoot {
     return this;
   }
 
-  override loadStateDict(...args: Parameters<Module["loadStateDict"]>): void {
-    const trainable = this.#trainable;
-    // Only leaves can be overwritten.
-    this.setTrainable(true);
-    try {
-      super.loadStateDict(...args);
-    } finally {
-      this.setTrainable(trainable);
+  override loadStateDict(
+    state: ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>,
+    { strict = true }: LoadStateOptions = {},
+  ): void {
+    const given = new Map(state instanceof Map ? state : Object.entries(state));
+    if (!strict) {
+      const own = new Map(this.namedParameters());
+      for (const name of given.keys()) if (!own.has(name)) given.delete(name);
+      for (const [name, parameter] of own) if (!given.has(name)) given.set(name, parameter);
     }
+    this.#model.loadParameters([...given].map(([name, tensor]) => ({ name, tensor: handleOf(tensor) })));
+  }
+
+  /** Detaches all hooks, permanent ones too. The weights go when nothing refers to the model any more. */
+  [Symbol.dispose](): void {
+    this.resetHooks({ includingPermanent: true });
   }
 }
 
