@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setup } from "./setup.mjs";
 import { root } from "./steps.mjs";
 
-const prompt = "And God said, Let there be light: and there was";
+const prompt = "And the LORD spake unto Moses, saying, Speak unto the children of";
 
 setup();
 const asked = process.argv.slice(2);
