@@ -364,7 +364,7 @@ export abstract class HookedRoot extends Module {
   /** An empty cache for this root's points. Internal. */
   protected newCache(): ActivationMap {
     const points = this.hookDict;
-    return new ActivationMap((name) => points.get(name)?.axes ?? []);
+    return new ActivationMap((name, activation) => points.get(name)?.axesOf(activation) ?? []);
   }
 
   /**
