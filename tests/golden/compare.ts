@@ -122,7 +122,7 @@ export async function compareFixture(folder: string): Promise<Outcome> {
     message,
   });
   try {
-    using model = await HookedTransformer.fromPretrained(folder, { tokenizer: null });
+    const model = await HookedTransformer.fromPretrained(folder, { tokenizer: null });
     const stored = fixture.expected.get("tokens");
     if (!stored) return outcome("failed", "the fixture has no tokens");
     const tokens = idRows(stored);

@@ -8,6 +8,16 @@ import type { Tensor } from "./tensor.ts";
 /** The right-hand side of an operation: a tensor that broadcasts, or a number. */
 export type Operand = Tensor | number | bigint;
 
+/** How much two elements may differ. */
+export interface Closeness {
+  /** Share of the second element. @default 1e-5 */
+  readonly rtol?: number;
+  /** On top of that. @default 1e-8 */
+  readonly atol?: number;
+  /** Whether NaN is close to NaN. @default false */
+  readonly equalNan?: boolean;
+}
+
 /** Runs a binary operation with a number allowed on either side. Internal. */
 export function runBinary<D extends DType = DType>(
   op: string,
@@ -131,6 +141,13 @@ export abstract class ArithmeticOps<
     return runBinary("atan2", this.#self(), other);
   }
 
+  /** `log(e^this + e^other)` without overflow. */
+  logaddexp(other: number | bigint | Tensor<Axes>): Tensor<Axes>;
+  logaddexp(other: Operand): Tensor;
+  logaddexp(other: Operand): Tensor {
+    return runBinary("logaddexp", this.#self(), other);
+  }
+
   /** Where `this` equals `other`. */
   eq(other: number | bigint | Tensor<Axes>): Tensor<Axes, "bool">;
   eq(other: Operand): Tensor<readonly string[], "bool">;
@@ -171,6 +188,12 @@ export abstract class ArithmeticOps<
   ge(other: Operand): Tensor<readonly string[], "bool">;
   ge(other: Operand): Tensor<readonly string[], "bool"> {
     return runBinary("ge", this.#self(), other);
+  }
+
+  /** Where the two differ by at most `atol + rtol * |other|`; NaN is close to NaN only with `equalNan`. */
+  isclose(other: Tensor, options: Closeness = {}): Tensor<Axes, "bool"> {
+    const { rtol, atol, equalNan } = options;
+    return run("isclose", [this, other], { rtol, atol, equal_nan: equalNan }, this.axes);
   }
 
   /** Where both are true (not zero). */

@@ -188,6 +188,16 @@ export abstract class ElementwiseOps<
     return run("clamp", [this], { min, max }, this.axes);
   }
 
+  /** `max(x, min)`. */
+  clampMin(min: number): Tensor<Axes> {
+    return run("clamp_min", [this], { min }, this.axes);
+  }
+
+  /** `min(x, max)`. */
+  clampMax(max: number): Tensor<Axes> {
+    return run("clamp_max", [this], { max }, this.axes);
+  }
+
   /** Replaces NaN by a number, and infinities by the largest numbers of the dtype or those given. */
   nanToNum(nan = 0, posinf: number | null = null, neginf: number | null = null): Tensor<Axes> {
     return run("nan_to_num", [this], { nan, posinf, neginf }, this.axes);

@@ -1,10 +1,8 @@
 /** Operations on several tensors that belong to none of them in particular. */
 
 import type { DType } from "../engine/engine.ts";
-import { HooklensError } from "../engine/errors.ts";
-import { type Operand, runBinary } from "./arithmetic.ts";
+import { type Closeness, type Operand, runBinary } from "./arithmetic.ts";
 import { type Dim, dimNumber } from "./axes.ts";
-import { tidy } from "./memory.ts";
 import type { AttentionOptions } from "./neural.ts";
 import { run } from "./operation.ts";
 import type { PatternSizes } from "./shapes.ts";
@@ -33,7 +31,8 @@ export function stack<D extends DType>(
  *
  * @example
  * ```ts
- * einsum("bqhd,bkhd->bhqk", q, k); // attention scores
+ * const [q, k] = [randn([1, 5, 2, 8]), randn([1, 5, 2, 8])];
+ * einsum("bqhd,bkhd->bhqk", q, k).shape; // attention scores, [1, 2, 5, 5]
  * ```
  */
 export function einsum(equation: string, ...tensors: readonly Tensor[]): Tensor {
@@ -94,16 +93,9 @@ export function pow(left: Operand, right: Operand): Tensor {
   return runBinary("pow", left, right);
 }
 
-/** Whether all elements of two tensors of one shape differ by at most `atol + rtol * |b|`; NaN equals nothing. */
-export function allclose(a: Tensor, b: Tensor, { rtol = 1e-5, atol = 1e-8 } = {}): boolean {
-  if (a.shape.join() !== b.shape.join()) {
-    throw new HooklensError(
-      "shape_mismatch",
-      `allclose: shapes [${a.shape.join(", ")}] and [${b.shape.join(", ")}]`,
-    );
-  }
-  return tidy(() => {
-    const near = a.sub(b).abs().le(b.abs().mul(rtol).add(atol));
-    return near.logicalOr(a.eq(b)).all().item();
-  });
+/** Whether all elements of two tensors, which broadcast, are close; see {@link Tensor.isclose}. */
+export function allclose(a: Tensor, b: Tensor, options: Closeness = {}): boolean {
+  const { rtol, atol, equalNan } = options;
+  using close = run<[], "bool">("allclose", [a, b], { rtol, atol, equal_nan: equalNan });
+  return close.item();
 }

@@ -29,6 +29,7 @@ function withGrad<T>(name: string, on: boolean, body: () => T): T {
  *
  * @example
  * ```ts
+ * const [x, w] = [randn([4, 16]), parameter(randn([16, 16]))];
  * const prediction = noGrad(() => x.matmul(w));
  * prediction.requiresGrad; // false
  * ```
@@ -87,7 +88,9 @@ export interface GradOptions {
  *
  * @example
  * ```ts
- * const [dx] = grad(x.square().sum(), [x]); // 2 x
+ * const x = tensor([1, 2], { requiresGrad: true });
+ * const [dx] = grad(x.square().sum(), [x]);
+ * dx.toArray(1); // [2, 4]
  * ```
  */
 export function grad<const Inputs extends readonly Tensor[]>(

@@ -1,6 +1,6 @@
 /** The public names of the tensor library. */
 
-export type { Operand } from "./arithmetic.ts";
+export type { Closeness, Operand } from "./arithmetic.ts";
 export type { AfterReduction, Dim, Over, OverOptions, Without } from "./axes.ts";
 export { isTensor } from "./base.ts";
 export {

@@ -30,6 +30,7 @@ export type NamedIndex<Axes extends readonly string[]> = { readonly [A in Axes[n
  *
  * @example
  * ```ts
+ * const x = arange(12).reshape(3, 4);
  * x.get(slice(1));           // x[1:]
  * x.get(slice(null, -1));    // x[:-1]
  * x.get("...", slice(0, null, 2)); // x[..., ::2]

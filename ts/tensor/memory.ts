@@ -29,6 +29,7 @@ export interface MemoryUse {
  *
  * @example
  * ```ts
+ * const [x, w] = [randn([4, 16]), randn([16, 16])];
  * const loss = tidy(() => {
  *   const hidden = x.matmul(w).relu(); // freed
  *   return hidden.square().mean();     // kept

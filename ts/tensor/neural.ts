@@ -2,6 +2,7 @@
 
 import type { DType } from "../engine/engine.ts";
 import { ActivationOps } from "./activations.ts";
+import { type Dim, dimNumber } from "./axes.ts";
 import { run } from "./operation.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -95,6 +96,16 @@ export abstract class NeuralOps<
     const { weight, eps = 1e-6 } = options;
     const inputs = weight ? [this, weight] : [this];
     return run("rms_norm", inputs, { normalized_shape: normalizedShape, eps }, this.axes);
+  }
+
+  /** The vectors along an axis divided by their p-norm, or by `eps` where that is larger. */
+  normalize(dim: Dim<Axes> = 1, p = 2, eps = 1e-12): Tensor<Axes> {
+    return run("normalize", [this], { p, dim: dimNumber(this.axes, dim), eps }, this.axes);
+  }
+
+  /** The cosine of the angle between the vectors along an axis, which goes. */
+  cosineSimilarity(other: Tensor, dim: Dim<Axes> = 1, eps = 1e-8): Tensor {
+    return run("cosine_similarity", [this, other], { dim: dimNumber(this.axes, dim), eps });
   }
 
   /** The rows of this table `[n, d]` that `ids` `[...]` name: `[..., d]`. */

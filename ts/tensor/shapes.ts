@@ -187,7 +187,8 @@ export abstract class ShapeOps<
    *
    * @example
    * ```ts
-   * x.rearrange("batch pos (head d) -> batch head pos d", { head: 12 });
+   * const x = randn([2, 5, 96]);
+   * x.rearrange("batch pos (head d) -> batch head pos d", { head: 12 }).shape; // [2, 12, 5, 8]
    * ```
    */
   rearrange(pattern: string, sizes: PatternSizes = {}): Tensor<readonly string[], D> {

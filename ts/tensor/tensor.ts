@@ -48,6 +48,7 @@ export class Tensor<
    *
    * @example
    * ```ts
+   * const x = randn([3, 4]);
    * x.get(0);                       // x[0]
    * x.get("...", slice(1, null, 2)); // x[..., 1::2]
    * x.get(x.gt(0));                 // x[x > 0]
@@ -62,8 +63,9 @@ export class Tensor<
    *
    * @example
    * ```ts
-   * z.at({ head: 3 }).fill(0);      // a copy with head 3 silenced
-   * x.at(0, slice(1)).set(other);   // a copy with x[0, 1:] = other
+   * const z = randn([5, 4, 8]).named("pos", "head", "d_head");
+   * z.at({ head: 3 }).fill(0);         // a copy with head 3 silenced
+   * z.at(0, slice(1)).set(zeros([8])); // a copy with z[0, 1:] = zeros
    * ```
    */
   at(index: NamedIndex<Axes>): TensorView<Axes, D>;

@@ -13,9 +13,11 @@ import type { Tensor } from "./tensor.ts";
  *
  * @example
  * ```ts
+ * const z = randn([5, 4, 8]).named("pos", "head", "d_head");
+ * const direction = randn([8]);
  * z.at({ head: 3 }).fill(0);            // z with head 3 silenced
  * z.at({ pos: -1 }).add(direction);     // z with a vector added at the last position
- * x.at(0, slice(1)).set(other);         // x with x[0, 1:] = other
+ * z.at(0, slice(1)).set(direction);     // z with z[0, 1:] = direction
  * ```
  */
 export class TensorView<Axes extends readonly string[] = readonly string[], D extends DType = DType> {

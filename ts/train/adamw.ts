@@ -76,8 +76,9 @@ function adaptive(
  *
  * @example
  * ```ts
- * const optimizer = new AdamW(model.namedParameters(), { lr: 3e-4 });
- * loss.backward();
+ * const w = parameter(randn([4]));
+ * const optimizer = new AdamW([["w", w]], { lr: 3e-4 });
+ * w.square().sum().backward();
  * optimizer.step();
  * optimizer.zeroGrad();
  * ```

@@ -52,7 +52,10 @@ function checked(options: SGDOptions): Settings {
  *
  * @example
  * ```ts
- * const optimizer = new SGD(model.parameters(), { lr: 0.1, momentum: 0.9 });
+ * const w = parameter(randn([4]));
+ * const optimizer = new SGD([w], { lr: 0.1, momentum: 0.9 });
+ * w.square().sum().backward();
+ * optimizer.step();
  * ```
  */
 export class SGD extends Optimizer<SGDOptions, Settings> {

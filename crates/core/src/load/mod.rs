@@ -68,8 +68,14 @@ pub fn open_folder(folder: &Path) -> Result<Box<dyn WeightSource>> {
     Err(Error::MissingFile { path: folder.into(), detail: detail.into() })
 }
 
-/// All tensors of one safetensors file, in the order in which they are stored, and the file's metadata.
-pub fn read_tensors(path: &Path) -> Result<(Vec<(String, Tensor)>, Vec<(String, String)>)> {
+/// Tensors by name, in the order in which they are stored.
+pub type NamedTensors = Vec<(String, Tensor)>;
+
+/// Free-form pairs, in no particular order.
+pub type Metadata = Vec<(String, String)>;
+
+/// All tensors of one safetensors file, and the file's metadata.
+pub fn read_tensors(path: &Path) -> Result<(NamedTensors, Metadata)> {
     let file = SafetensorsFile::open(path)?;
     let tensors = file
         .names()

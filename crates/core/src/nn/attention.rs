@@ -8,7 +8,7 @@ use crate::device::DType;
 use crate::error::Result;
 use crate::hooks::HookPointId;
 use crate::ops::Scalar;
-use crate::tensor::Tensor;
+use crate::tensor::{AttentionOptions, Tensor};
 
 /// What queries, keys and values are made of, normalised.
 pub(super) enum Inputs {
@@ -39,8 +39,13 @@ pub(super) fn attention(
         q = pass.fire_if(points.rot_q, rotary.rotate(&q)?)?;
         k = pass.fire_if(points.rot_k, rotary.rotate(&k)?)?;
     }
-    let pattern = pattern(pass, layer, points, &q, &k)?;
-    let z = pass.fire(points.z, weighted_values(&pattern, &v)?)?;
+    let looked_at = pass.observed(points.scores) || pass.observed(points.pattern);
+    let z = if looked_at || pass.config.attn_scores_soft_cap.is_some() {
+        weighted_values(&pattern(pass, layer, points, &q, &k)?, &v)?
+    } else {
+        fused(pass, layer, &q, &k, &v)?
+    };
+    let z = pass.fire(points.z, z)?;
     output(pass, points.result, weights, &z)
 }
 
@@ -53,6 +58,18 @@ fn project(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
         Some(b) => y.add(b),
         None => Ok(y),
     }
+}
+
+/// What [`pattern`] and [`weighted_values`] give together, as one operation.
+fn fused(pass: &Pass<'_>, layer: usize, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
+    let (is_causal, mask) = pass.mask.allowed(pass.config.window(layer))?;
+    let options = AttentionOptions {
+        is_causal,
+        scale: Some(1.0 / pass.config.attn_divisor(layer)),
+        enable_gqa: pass.config.n_heads != pass.config.n_key_value_heads,
+    };
+    let by_head = |x: &Tensor| x.transpose(1, 2);
+    by_head(&by_head(q)?.scaled_dot_product_attention(&by_head(k)?, &by_head(v)?, mask.as_ref(), options)?)
 }
 
 /// Attention probabilities `[batch, head, query, key]` of queries and keys `[batch, pos, head, d_head]`.

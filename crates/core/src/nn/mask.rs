@@ -33,6 +33,15 @@ impl AttentionMask {
         Ok(self.built(window)?.blocked)
     }
 
+    /// The same for attention as one operation: whether plain causality says it all, or else which keys may be seen,
+    /// `[batch or 1, 1, query, key]`, if not all.
+    pub(crate) fn allowed(&self, window: Option<usize>) -> Result<(bool, Option<Tensor>)> {
+        if self.causal && window.is_none() && self.padding.is_empty() && self.queries == self.keys {
+            return Ok((true, None));
+        }
+        Ok((false, self.blocked(window)?.map(|blocked| blocked.logical_not()).transpose()?))
+    }
+
     /// True for queries that may see no key: `[batch or 1, 1, query, 1]`; `None` if there are none.
     pub(crate) fn empty_rows(&self, window: Option<usize>) -> Result<Option<Tensor>> {
         Ok(self.built(window)?.empty_rows)

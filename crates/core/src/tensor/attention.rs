@@ -2,7 +2,7 @@
 
 use super::gemm::product;
 use super::host::{contiguous, read_all, upload};
-use super::{CT, Tensor, broadcast_dims, require_float, unbroadcast};
+use super::{CT, Tensor, broadcast_dims, kernels, require_float, unbroadcast};
 use crate::autograd::record;
 use crate::device::DType;
 use crate::error::{Error, Result};
@@ -30,8 +30,23 @@ fn mismatch(detail: String) -> Error {
 /// Below this many scores, a second thread costs more than it gains.
 const SPLIT: usize = 1 << 15;
 
+/// The floats that attention computes in.
+trait Float: WithDType {
+    fn exp(self) -> Self;
+}
+impl Float for f32 {
+    fn exp(self) -> Self {
+        self.exp()
+    }
+}
+impl Float for f64 {
+    fn exp(self) -> Self {
+        self.exp()
+    }
+}
+
 /// Softmax of each row of `[.., queries, keys]` in place; where `causal`, row `i` sees the keys up to `i` only.
-fn softmax_rows<T: WithDType>(scores: &mut [T], queries: usize, keys: usize, causal: bool, exp: fn(T) -> T) {
+fn softmax_rows<T: Float>(scores: &mut [T], queries: usize, keys: usize, causal: bool) {
     let zero = T::from_f64(0.0);
     let row = |(i, row): (usize, &mut [T])| {
         let seen = if causal { (i % queries + 1).min(keys) } else { keys };
@@ -45,7 +60,7 @@ fn softmax_rows<T: WithDType>(scores: &mut [T], queries: usize, keys: usize, cau
         }
         let mut sum = zero;
         for x in row.iter_mut() {
-            *x = exp(*x - max);
+            *x = (*x - max).exp();
             sum += *x;
         }
         row.iter_mut().for_each(|x| *x /= sum);
@@ -57,13 +72,44 @@ fn softmax_rows<T: WithDType>(scores: &mut [T], queries: usize, keys: usize, cau
     }
 }
 
-fn pattern<T: WithDType>(scores: &CT, causal: bool, exp: fn(T) -> T) -> Result<CT> {
+fn pattern(scores: &CT, causal: bool, masked: bool) -> Result<CT> {
     let &[.., queries, keys] = scores.dims() else {
         return Err(Error::Internal { detail: "attention scores without two axes".into() });
     };
-    let mut data = read_all::<T, _>(scores, |scores| Ok(scores.to_vec()))?;
-    softmax_rows(&mut data, queries, keys, causal, exp);
-    upload(data, scores.dims(), scores.device())
+    // The vectorised kernel knows no mask, and gives NaN for rows in which everything is masked.
+    if !causal
+        && !masked
+        && let Some(pattern) = kernels::softmax(scores, keys)?
+    {
+        return Ok(pattern);
+    }
+    if scores.dtype() == Storage::F64 {
+        let mut data = read_all::<f64, _>(scores, |scores| Ok(scores.to_vec()))?;
+        softmax_rows(&mut data, queries, keys, causal);
+        return upload(data, scores.dims(), scores.device());
+    }
+    let mut data = read_all::<f32, _>(scores, |scores| Ok(scores.to_vec()))?;
+    if causal {
+        data.chunks_mut(keys.max(1)).enumerate().for_each(|(i, row)| {
+            let seen = (i % queries + 1).min(keys);
+            row[seen..].fill(f32::NEG_INFINITY);
+        });
+    }
+    let shown: Vec<bool> = data.chunks(keys.max(1)).map(|row| row.iter().any(|x| *x != f32::NEG_INFINITY)).collect();
+    let hidden = upload(data, scores.dims(), scores.device())?;
+    match kernels::softmax(&hidden, keys)? {
+        Some(pattern) if !shown.contains(&false) => Ok(pattern),
+        Some(pattern) => {
+            let mut data = read_all::<f32, _>(&pattern, |data| Ok(data.to_vec()))?;
+            data.chunks_mut(keys.max(1)).zip(shown).filter(|(_, shown)| !shown).for_each(|(row, _)| row.fill(0.0));
+            upload(data, scores.dims(), scores.device())
+        }
+        None => {
+            let mut data = read_all::<f32, _>(&hidden, |data| Ok(data.to_vec()))?;
+            softmax_rows(&mut data, queries, keys, false);
+            upload(data, scores.dims(), scores.device())
+        }
+    }
 }
 
 /// The gradient of the scores from that of their softmax: `p · (g - Σ g·p)`.
@@ -189,10 +235,7 @@ impl Tensor {
             }
             scores = scores.broadcast_add(&additive(mask, wide)?)?;
         }
-        let pattern = match wide {
-            Storage::F64 => pattern::<f64>(&scores, causal, f64::exp)?,
-            _ => pattern::<f32>(&scores, causal, f32::exp)?,
-        };
+        let pattern = pattern(&scores, causal, mask.is_some())?;
         let out = product(OP, &pattern, &v, None)?.to_dtype(own)?;
         let mask_dims = mask.filter(|m| m.dtype().is_float()).map(|m| (m.dims().to_vec(), m.data().dtype()));
         let parents: Vec<&Self> = [self, key, value].into_iter().chain(mask.filter(|m| m.dtype().is_float())).collect();
@@ -207,9 +250,11 @@ impl Tensor {
                 return Ok(grads);
             }
             let to_pattern = product(OP, &g, &t(&v)?, None)?;
-            let to_scores = match wide {
-                Storage::F64 => softmax_gradient::<f64>(&pattern, &to_pattern)?,
-                _ => softmax_gradient::<f32>(&pattern, &to_pattern)?,
+            let keys = pattern.dims().last().copied().unwrap_or(0);
+            let to_scores = match kernels::softmax_gradient(&pattern, &to_pattern, keys)? {
+                Some(to_scores) => to_scores,
+                None if wide == Storage::F64 => softmax_gradient::<f64>(&pattern, &to_pattern)?,
+                None => softmax_gradient::<f32>(&pattern, &to_pattern)?,
             };
             if needs[0] {
                 let to_query = (unbroadcast(&product(OP, &to_scores, &k, None)?, q.dims())? * scale)?;

@@ -2,7 +2,7 @@
 
 use super::host::{contiguous, read_all, upload};
 use super::picks::indices;
-use super::{CT, Tensor, require_float};
+use super::{CT, Tensor, kernels, require_float};
 use crate::autograd::record_unary;
 use crate::error::{Error, Result};
 use crate::ops::{Op, op_table};
@@ -118,38 +118,99 @@ fn losses_like(like: &CT, losses: Vec<f64>, reduction: Reduction, shape: &[i64])
     Ok(upload(losses, &dims, &candle_core::Device::Cpu)?.to_dtype(like.dtype())?.to_device(like.device())?)
 }
 
-fn cross_entropy_rows<T: candle_core::WithDType>(
-    x: &[T],
+/// What is kept of the forward pass for the gradient.
+enum Log {
+    /// Log-probabilities, where a vectorised kernel made them.
+    Softmax(CT),
+    /// The logarithm of each row's sum of exponentials.
+    Sums(Vec<f64>),
+}
+
+fn log_sums(x: &CT, classes: usize) -> Result<Vec<f64>> {
+    if classes == 0 {
+        return Ok(vec![f64::NEG_INFINITY; x.dims()[0]]);
+    }
+    let row = |row: &[f64]| {
+        let max = row.iter().copied().fold(f64::NEG_INFINITY, |m, v| if v <= m { m } else { v });
+        max + row.iter().map(|v| (v - max).exp()).sum::<f64>().ln()
+    };
+    read_all::<f64, _>(&x.to_dtype(Storage::F64)?, |x| Ok(x.par_chunks(classes).map(row).collect()))
+}
+
+/// The loss of each row, 0 where it is ignored.
+fn target_losses(x: &CT, log: &Log, classes: usize, targets: &[Option<usize>], smoothing: f64) -> Result<Vec<f64>> {
+    let losses = |at: &(dyn Fn(usize, usize) -> f64 + Sync)| -> Vec<f64> {
+        let one = |(i, target): (usize, &Option<usize>)| {
+            let Some(t) = *target else { return 0.0 };
+            if smoothing == 0.0 {
+                return -at(i, t);
+            }
+            let mean = (0..classes).map(|class| at(i, class)).sum::<f64>() / classes as f64;
+            -(1.0 - smoothing) * at(i, t) - smoothing * mean
+        };
+        targets.iter().enumerate().map(one).collect()
+    };
+    match log {
+        Log::Softmax(log) => read_all::<f32, _>(log, |log| Ok(losses(&|i, class| f64::from(log[i * classes + class])))),
+        Log::Sums(sums) => {
+            read_all::<f64, _>(&x.to_dtype(Storage::F64)?, |x| Ok(losses(&|i, class| x[i * classes + class] - sums[i])))
+        }
+    }
+}
+
+/// `weight · (probability - wanted probability)` for each score; rows that are ignored get exactly zero, whatever they
+/// hold.
+fn scores_gradient(
+    x: &CT,
+    log: &Log,
     classes: usize,
     targets: &[Option<usize>],
+    weights: &[f64],
     smoothing: f64,
-) -> (Vec<f64>, Vec<f64>) {
-    let row = |(row, target): (&[T], &Option<usize>)| {
-        let max =
-            row.iter().map(|v| v.to_f64()).fold(f64::NEG_INFINITY, |m, v| if v > m || v.is_nan() { v } else { m });
-        // All -inf, or an inf: the difference below would be NaN for every class, as it is in torch.
-        let sum: f64 = row.iter().map(|v| (v.to_f64() - max).exp()).sum();
-        let log_sum = max + sum.ln();
-        let loss = target.map_or(0.0, |t| {
-            let chosen = log_sum - row[t].to_f64();
-            if smoothing == 0.0 {
-                return chosen;
+) -> Result<CT> {
+    let dims = [targets.len(), classes];
+    let shared = smoothing / classes.max(1) as f64;
+    match log {
+        Log::Softmax(log) => {
+            let mut to_log = vec![0f32; targets.len() * classes];
+            for ((row, target), weight) in to_log.chunks_mut(classes.max(1)).zip(targets).zip(weights) {
+                if let Some(t) = *target {
+                    if shared != 0.0 {
+                        row.fill((-weight * shared) as f32);
+                    }
+                    row[t] = (-weight * (1.0 - smoothing + shared)) as f32;
+                }
             }
-            let all = log_sum - row.iter().map(|v| v.to_f64()).sum::<f64>() / classes as f64;
-            (1.0 - smoothing) * chosen + smoothing * all
-        });
-        (loss, log_sum)
-    };
-    if classes == 0 {
-        return (vec![0.0; targets.len()], vec![f64::NEG_INFINITY; targets.len()]);
+            let to_log = upload(to_log, &dims, log.device())?;
+            let grads = kernels::log_softmax_gradient(log, &to_log, classes)?
+                .ok_or_else(|| Error::Internal { detail: "log_softmax without its gradient".into() })?;
+            if targets.iter().all(Option::is_some) {
+                return Ok(grads);
+            }
+            let mut grads = read_all::<f32, _>(&grads, |grads| Ok(grads.to_vec()))?;
+            for (row, target) in grads.chunks_mut(classes.max(1)).zip(targets) {
+                if target.is_none() {
+                    row.fill(0.0);
+                }
+            }
+            upload(grads, &dims, x.device())
+        }
+        Log::Sums(sums) => {
+            let grads = read_all::<f64, _>(&x.to_dtype(Storage::F64)?, |x| {
+                Ok(class_grads(x, classes, targets, |i, x, class| {
+                    let wanted = if targets[i] == Some(class) { 1.0 - smoothing } else { 0.0 } + shared;
+                    weights[i] * ((x - sums[i]).exp() - wanted)
+                }))
+            })?;
+            Ok(upload(grads, &dims, x.device())?.to_dtype(x.dtype())?)
+        }
     }
-    x.par_chunks(classes).zip(targets).map(row).unzip()
 }
 
 impl Tensor {
     /// The cross entropy of logits `[n, classes, ..]` (or `[classes]`) against class ids `[n, ..]` (or a 0-d id).
     ///
-    /// Computed from the logits in one pass; only one number a row is kept for the gradient.
+    /// Computed from the logits by their log-sum-exp: no probability underflows on the way.
     pub fn cross_entropy(&self, targets: &Self, loss: ClassLoss) -> Result<Self> {
         const OP: &str = "cross_entropy";
         let smoothing = loss.label_smoothing;
@@ -161,30 +222,17 @@ impl Tensor {
         }
         let (rows, targets, shape) = rows_and_targets(OP, self, targets, loss.ignore_index)?;
         let classes = rows.dims()[1];
-        let wide = if rows.data().dtype() == Storage::F64 { Storage::F64 } else { Storage::F32 };
-        let x = contiguous(&rows.data().to_dtype(wide)?)?;
-        let (losses, log_sums) = if wide == Storage::F64 {
-            read_all::<f64, _>(&x, |x| Ok(cross_entropy_rows(x, classes, &targets, smoothing)))?
-        } else {
-            read_all::<f32, _>(&x, |x| Ok(cross_entropy_rows(x, classes, &targets, smoothing)))?
+        let x = rows.data();
+        let log = match kernels::log_softmax(x, classes)? {
+            Some(log) => Log::Softmax(log),
+            None => Log::Sums(log_sums(x, classes)?),
         };
-        let out = losses_like(rows.data(), reduce(&losses, &targets, loss.reduction), loss.reduction, &shape)?;
-        let (own, log_sums) = (rows.data().dtype(), Arc::new(log_sums));
+        let losses = target_losses(x, &log, classes, &targets, smoothing)?;
+        let out = losses_like(x, reduce(&losses, &targets, loss.reduction), loss.reduction, &shape)?;
+        let x = x.clone();
         record_unary(OP, out, &rows, move |g| {
             let weights = row_weights(g, &targets, loss.reduction)?;
-            let per_class = smoothing / classes.max(1) as f64;
-            let grad = |i: usize, x: f64, class: usize| -> f64 {
-                let wanted = if targets[i] == Some(class) { 1.0 - smoothing } else { 0.0 } + per_class;
-                weights[i] * ((x - log_sums[i]).exp() - wanted)
-            };
-            let dims = [targets.len(), classes];
-            let grads = if wide == Storage::F64 {
-                read_all::<f64, _>(&x, |x| upload(class_grads(x, classes, &targets, grad), &dims, g.device()))?
-            } else {
-                let grad = |i: usize, x: f32, class: usize| grad(i, f64::from(x), class) as f32;
-                read_all::<f32, _>(&x, |x| upload(class_grads(x, classes, &targets, grad), &dims, g.device()))?
-            };
-            Ok(grads.to_dtype(own)?)
+            scores_gradient(&x, &log, classes, &targets, &weights, smoothing)
         })
     }
 
@@ -212,14 +260,14 @@ impl Tensor {
     }
 }
 
-/// The gradient of every score; rows that are ignored get exactly zero, whatever they hold.
-fn class_grads<T: candle_core::WithDType>(
-    x: &[T],
+/// `grad(row, score, class)` for each score of a row that is not ignored, else 0.
+fn class_grads(
+    x: &[f64],
     classes: usize,
     targets: &[Option<usize>],
-    grad: impl Fn(usize, T, usize) -> T + Sync,
-) -> Vec<T> {
-    let mut out = vec![T::from_f64(0.0); x.len()];
+    grad: impl Fn(usize, f64, usize) -> f64 + Sync,
+) -> Vec<f64> {
+    let mut out = vec![0.0; x.len()];
     if classes > 0 {
         out.par_chunks_mut(classes).zip(x.par_chunks(classes)).enumerate().for_each(|(i, (out, x))| {
             if targets[i].is_some() {
