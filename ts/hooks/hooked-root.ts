@@ -250,9 +250,12 @@ export abstract class HookedRoot extends Module {
    * Attaches hooks until the end of a block:
    *
    * ```ts
+   * const model = HookedTransformer.fromConfig({
+   *   n_layers: 2, d_model: 16, n_ctx: 8, d_head: 4, d_mlp: 64, d_vocab: 10, act_fn: "gelu",
+   * });
    * {
    *   using scope = model.hooks({ fwdHooks: { "blocks.1.attn.hook_z": (z) => z.mul(0) } });
-   *   model.forward(input);
+   *   model.forward([1, 2, 3]);
    * } // gone, also after a throw
    * ```
    *

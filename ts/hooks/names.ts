@@ -4,8 +4,14 @@
  * `${number}`, maps `${string}`.
  *
  * ```ts
- * class Block extends Module { hookOut = new HookPoint(["batch", "pos", "d_model"]); }
- * class Net extends HookedRootModule { blocks = [new Block()]; … }
+ * import type { PointsOf } from "hooklens";
+ * class Block extends Module {
+ *   hookOut = new HookPoint(["batch", "pos", "d_model"]);
+ * }
+ * class Net extends HookedRootModule {
+ *   blocks = [new Block(), new Block()];
+ *   forward(x: Tensor): Tensor { return x; }
+ * }
  * type P = PointsOf<Net>; // { [x: `blocks.${number}.hookOut`]: readonly ["batch", "pos", "d_model"] }
  * ```
  */
