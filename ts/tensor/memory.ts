@@ -1,9 +1,12 @@
 /**
  * Who frees tensors, and when.
  *
- * Every tensor holds memory outside JavaScript's heap. Node collects forgotten tensors only between turns of its event
- * loop, so a long loop that never awaits must free its own: with `using`, with `dispose()`, or with {@link tidy} around
- * its body. {@link setMemoryLimit} turns running out of memory into an error that says so.
+ * Every tensor holds memory outside JavaScript's heap. The engine tells V8 how much, so forgotten tensors are collected in
+ * time, also in a loop that never awaits; but collecting costs more than freeing, and needs some hundred megabytes of
+ * slack. So free early what is large: with `using`, with `dispose()`, or with {@link tidy} around a loop's body.
+ *
+ * When all together would hold more than the limit (by default 90 % of the machine's memory, see {@link setMemoryLimit}),
+ * garbage is collected, and if that does not help the call throws `memory_limit`.
  */
 
 import { engine } from "../engine/current.ts";
@@ -67,7 +70,10 @@ export function memory(): MemoryUse {
   return { tensors: engine().liveTensors(), bytes: engine().liveBytes() };
 }
 
-/** Makes creating a tensor throw `memory_limit` where all together would hold more than `bytes`; 0 lifts the limit. */
+/**
+ * Makes calls throw `memory_limit` where the engine would hold more than `bytes` in this process, all threads together; 0
+ * lifts the limit.
+ */
 export function setMemoryLimit(bytes: number): void {
   if (!Number.isFinite(bytes) || bytes < 0) {
     throw new HooklensError(

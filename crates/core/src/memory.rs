@@ -119,3 +119,18 @@ pub fn require(requested: usize) -> Result<()> {
     }
     Ok(())
 }
+
+/// Fails if a tensor of that shape, with elements of `element` bytes, could not be held: over the limit
+/// (`memory_limit`), or more than the system gives at all (`invalid_argument`). A failing allocation would end the
+/// process, so whatever makes a large tensor from small ones asks first.
+pub fn require_tensor(op: &'static str, dims: &[usize], element: usize) -> Result<()> {
+    /// Smaller requests are not worth a trial.
+    const TRIAL: usize = 1 << 30;
+    let impossible = || Error::InvalidArgument { op, detail: format!("a tensor of shape {dims:?} is too large") };
+    let bytes = dims.iter().try_fold(element, |n, d| n.checked_mul(*d)).ok_or_else(impossible)?;
+    require(bytes)?;
+    if bytes >= TRIAL {
+        Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| impossible())?;
+    }
+    Ok(())
+}

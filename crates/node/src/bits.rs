@@ -3,7 +3,7 @@
 use crate::args::{argument, kind};
 use crate::boundary::invalid;
 use hooklens_core::tensor::half::{bf16, f16};
-use hooklens_core::{DType, Error, Result, Tensor};
+use hooklens_core::{DType, Error, Result, Tensor, memory};
 use napi::bindgen_prelude::{FromNapiValue, ToNapiValue};
 use napi::{check_status, sys};
 use std::ffi::c_void;
@@ -84,7 +84,26 @@ fn array_type(dtype: DType) -> (sys::napi_typedarray_type, &'static str) {
 }
 
 /// A tensor on its way out as a typed array. The copy is made when JavaScript receives it.
-pub struct TypedArray(pub(crate) Tensor);
+pub struct TypedArray(Tensor);
+
+impl TypedArray {
+    /// Fails for more elements than a typed array can have: V8 would end the process, and a view may be far larger than
+    /// the memory below it.
+    pub(crate) fn of(tensor: Tensor) -> Result<Self> {
+        const MAX_LENGTH: usize = u32::MAX as usize;
+        memory::require_tensor("toData", tensor.dims(), tensor.dtype().size())?;
+        if tensor.elem_count() > MAX_LENGTH {
+            return Err(Error::InvalidArgument {
+                op: "toData",
+                detail: format!(
+                    "{} elements do not fit into a typed array, which holds {MAX_LENGTH}",
+                    tensor.elem_count()
+                ),
+            });
+        }
+        Ok(Self(tensor))
+    }
+}
 
 impl ToNapiValue for TypedArray {
     unsafe fn to_napi_value(env: sys::napi_env, Self(tensor): Self) -> napi::Result<sys::napi_value> {

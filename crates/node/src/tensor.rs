@@ -215,9 +215,7 @@ pub(crate) fn register(exports: &mut Object<'_>, env: &Env) -> napi::Result<()> 
         get c"gradFn" => |call| with(call, Tensor::grad_fn);
         get c"isDisposed" => |call| Ok(handles::is_disposed(call.this));
         method c"toBits" => |call| boundary(&call.env, || {
-            let tensor = call.tensor()?;
-            hooklens_core::memory::require(tensor.byte_size())?;
-            Ok(TypedArray(tensor))
+            TypedArray::of(call.tensor()?)
         });
         method c"requiringGrad" => |call| boundary(&call.env, || call.tensor()?.requiring_grad().map(wrap));
         method c"detach" => |call| boundary(&call.env, || Ok(wrap(call.tensor()?.detach())));

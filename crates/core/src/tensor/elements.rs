@@ -258,6 +258,7 @@ pub(crate) fn store<C: Carrier>(
         unit: usize,
         write: &(dyn Fn(usize, &mut [C]) + Sync),
     ) -> Result<CT> {
+        crate::memory::require_tensor("broadcast", dims, size_of::<T>())?;
         let n = dims.iter().product();
         let out = fill(n, unit, PIECE, PARALLEL, |start, out: &mut [T]| {
             let mut wide = vec![C::default(); out.len()];

@@ -84,17 +84,7 @@ pub(super) fn upload<T: WithDType>(data: Vec<T>, dims: &[usize], device: &Device
 
 /// Fails where a tensor of that shape could not be held: a failing allocation would end the process.
 pub(super) fn check_size(op: &'static str, dims: &[usize]) -> Result<()> {
-    /// Bytes of the largest dtype.
-    const ELEMENT: usize = 8;
-    /// Smaller requests are not worth a trial.
-    const TRIAL: usize = 1 << 30;
-    let bytes = dims.iter().try_fold(ELEMENT, |n, d| n.checked_mul(*d)).filter(|n| isize::try_from(*n).is_ok());
-    let held = bytes.is_some_and(|n| n < TRIAL || Vec::<u8>::new().try_reserve_exact(n).is_ok());
-    if held {
-        Ok(())
-    } else {
-        Err(Error::InvalidArgument { op, detail: format!("a tensor of shape {dims:?} is too large") })
-    }
+    crate::memory::require_tensor(op, dims, 4)
 }
 
 /// The same elements in row-major order, without copying where they already are.

@@ -99,6 +99,7 @@ pub(super) fn tensor(
     parallel: usize,
     write: impl Fn(usize, &mut [f32]) + Sync,
 ) -> Result<CT> {
+    crate::memory::require_tensor("broadcast", dims, size_of::<f32>())?;
     let values = fill(dims.iter().product(), unit, PIECE, parallel, write);
     Ok(CT::from_vec(values, dims, &Device::Cpu)?)
 }
