@@ -53,7 +53,10 @@ export class ActivationMap<P = unknown> implements Iterable<[CacheKey<P>, Tensor
 
   /** Whether something is recorded under a name. */
   has(key: string): boolean {
-    return this.store.get(key) !== null;
+    const found = this.store.get(key);
+    // A handle of its own, which nobody would free before the garbage collector does.
+    found?.dispose();
+    return found !== null;
   }
 
   /** How many tensors there are. */

@@ -250,12 +250,9 @@ export abstract class HookedRoot extends Module {
    * Attaches hooks until the end of a block:
    *
    * ```ts
-   * const model = HookedTransformer.fromConfig({
-   *   n_layers: 2, d_model: 16, n_ctx: 8, d_head: 4, d_mlp: 64, d_vocab: 10, act_fn: "gelu",
-   * });
    * {
    *   using scope = model.hooks({ fwdHooks: { "blocks.1.attn.hook_z": (z) => z.mul(0) } });
-   *   model.forward([1, 2, 3]);
+   *   model.forward(prompt);
    * } // gone, also after a throw
    * ```
    *
@@ -367,7 +364,7 @@ export abstract class HookedRoot extends Module {
   /** An empty cache for this root's points. Internal. */
   protected newCache(): ActivationMap {
     const points = this.hookDict;
-    return new ActivationMap((name, activation) => points.get(name)?.axesOf(activation) ?? []);
+    return new ActivationMap((name) => points.get(name)?.axes ?? []);
   }
 
   /**

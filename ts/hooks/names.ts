@@ -4,15 +4,18 @@
  * `${number}`, maps `${string}`.
  *
  * ```ts
- * import type { PointsOf } from "hooklens";
+ * import { HookedRootModule, HookPoint, Module, type PointsOf, type Tensor } from "hooklens";
+ *
  * class Block extends Module {
  *   hookOut = new HookPoint(["batch", "pos", "d_model"]);
  * }
  * class Net extends HookedRootModule {
- *   blocks = [new Block(), new Block()];
- *   forward(x: Tensor): Tensor { return x; }
+ *   blocks = [new Block()];
+ *   forward(x: Tensor): Tensor {
+ *     return x;
+ *   }
  * }
- * type P = PointsOf<Net>; // { [x: `blocks.${number}.hookOut`]: readonly ["batch", "pos", "d_model"] }
+ * export type P = PointsOf<Net>; // { [x: `blocks.${number}.hookOut`]: readonly ["batch", "pos", "d_model"] }
  * ```
  */
 
