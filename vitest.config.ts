@@ -9,6 +9,8 @@ const groupBy = <K, V>(items: Iterable<V>, keyOf: (item: V) => K): Map<K, V[]> =
 if (!("groupBy" in Map)) Object.defineProperty(Map, "groupBy", { value: groupBy });
 
 export default defineConfig({
+  // The examples import the package by its name, as a user's program does.
+  resolve: { alias: { hooklens: new URL("ts/index.ts", import.meta.url).pathname } },
   test: {
     include: ["tests/**/*.test.ts"],
     exclude: ["tests/browser/**"],

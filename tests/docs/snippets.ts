@@ -47,18 +47,29 @@ export function filesBelow(folder: string, ending: string): string[] {
   });
 }
 
-/** The names that `ts/index.ts` exports, so that examples in doc comments need not repeat imports. */
+/** What an example in a doc comment may use without saying where it comes from; later ones are made from earlier. */
+const GIVEN: readonly (readonly [name: string, line: string])[] = [
+  ["model", 'const model = await HookedTransformer.fromPretrained("builtin:tiny");'],
+  ["prompt", 'const prompt = "In the beginning God created the heaven";'],
+  ["cache", "const [, cache] = model.runWithCache(prompt);"],
+];
+
+/** Adds what {@link GIVEN} names and imports of the library's exports, which doc comments need not repeat. */
 function withImports(code: string, library: string, exported: readonly string[]): string {
-  const body = code.replaceAll('"hooklens"', JSON.stringify(library));
+  const uses = (name: string, text: string) => new RegExp(`(?<![.\\w])${name}\\b(?!:)`).test(text);
+  const declares = (name: string, text: string) =>
+    new RegExp(`\\b(?:const|let)[^=]*\\b${name}\\b`).test(text);
+  let body = code.replaceAll('"hooklens"', JSON.stringify(library));
+  for (const [name, line] of GIVEN.toReversed()) {
+    if (uses(name, body) && !declares(name, body)) body = `${line}\n${body}`;
+  }
   const imported = new Set(
     [...body.matchAll(/import\s*(?:type\s*)?\{([^}]*)\}/g)].flatMap((m) =>
       (m[1] ?? "").split(",").map((name) => name.trim().replace(/^type /, "")),
     ),
   );
   const declared = new Set([...body.matchAll(/\b(?:const|let|class|function)\s+(\w+)/g)].map((m) => m[1]));
-  const missing = exported.filter(
-    (name) => !imported.has(name) && !declared.has(name) && new RegExp(`(?<![.\\w])${name}\\b`).test(body),
-  );
+  const missing = exported.filter((name) => !imported.has(name) && !declared.has(name) && uses(name, body));
   const header =
     missing.length > 0 ? `import { ${missing.join(", ")} } from ${JSON.stringify(library)};\n` : "";
   return `${header}${body}\nexport {};\n`;

@@ -1,7 +1,7 @@
 /** Recorded activations by name. */
 
 import { engine } from "../engine/current.ts";
-import type { EngineCache } from "../engine/engine.ts";
+import type { EngineCache, EngineTensor } from "../engine/engine.ts";
 import { type HooklensError, hooklensError } from "../engine/errors.ts";
 import type { AxesOfKey, DynamicKey, GradName, NameOf } from "../hooks/names.ts";
 import { handleOf, wrap } from "../tensor/base.ts";
@@ -10,8 +10,11 @@ import type { Tensor } from "../tensor/tensor.ts";
 /** The keys of a cache: names of points, and with `_grad` those of their gradients. */
 export type CacheKey<P> = NameOf<P> | GradName<NameOf<P>>;
 
-/** Axis names of the point called so; empty if unknown. */
-export type AxesLookup = (name: string) => readonly string[];
+/** Axis names of an activation of the point called so; empty if unknown. */
+export type AxesLookup = (
+  name: string,
+  activation: { readonly shape: readonly number[] },
+) => readonly string[];
 
 /**
  * What a run recorded: detached tensors by the names of their points, in the order in which the points fired. Gradients
@@ -45,7 +48,7 @@ export class ActivationMap<P = unknown> implements Iterable<[CacheKey<P>, Tensor
   protected lookUp(key: string): Tensor {
     const found = this.store.get(key);
     if (found === null) throw this.#missing(key);
-    return wrap(found, this.#axesOf(key, found.shape.length));
+    return wrap(found, this.#axesOf(key, found));
   }
 
   /** Whether something is recorded under a name. */
@@ -122,8 +125,9 @@ export class ActivationMap<P = unknown> implements Iterable<[CacheKey<P>, Tensor
     return this.toString();
   }
 
-  #axesOf(key: string, rank: number): readonly string[] {
-    const axes = this.#axes(key.endsWith("_grad") ? key.slice(0, -"_grad".length) : key);
+  #axesOf(key: string, found: EngineTensor): readonly string[] {
+    const axes = this.#axes(key.endsWith("_grad") ? key.slice(0, -"_grad".length) : key, found);
+    const rank = found.shape.length;
     if (axes.length === rank) return axes;
     // Recorded with removeBatchDim.
     return axes.length === rank + 1 && axes[0] === "batch" ? axes.slice(1) : [];

@@ -46,7 +46,7 @@ function run(
   value: EngineTensor,
 ): EngineTensor | null {
   const conversion = point.hookConversion;
-  const passing: Tensor = wrap(value, point.axes);
+  const passing: Tensor = wrap(value, point.axesOf(value));
   const seen = conversion === null ? passing : conversion.convert(passing);
   const result = replacement(fn(seen, viewOf(point, name)), dir, name);
   if (result === null) return null;

@@ -60,6 +60,11 @@ export interface PointOptions {
    * @default true
    */
   readonly default?: boolean;
+  /**
+   * Whether its activation has an axis `head` after `pos` while something looks at the heads' own inputs.
+   * @internal
+   */
+  readonly splits?: boolean;
 }
 
 /** Throws unless `dir` is a direction. Internal. */
@@ -98,6 +103,7 @@ export class HookPoint<const A extends Axes = Axes> extends Module {
   declare readonly [axesOf]: A;
   readonly #axes: readonly string[];
   readonly #default: boolean;
+  readonly #splits: boolean;
   #ctx: Record<string, unknown> = {};
   #conversion: HookConversion | null = null;
   #site: Site | null = null;
@@ -110,11 +116,19 @@ export class HookPoint<const A extends Axes = Axes> extends Module {
     super();
     this.#axes = Object.freeze([...(axes ?? [])]);
     this.#default = options.default ?? true;
+    this.#splits = options.splits ?? false;
   }
 
   /** Names of the activation's axes; empty if unknown. */
   get axes(): readonly string[] {
     return this.#axes;
+  }
+
+  /** Names of the axes of one activation: {@link axes}, unless the point is one that splits. @internal */
+  axesOf(activation: { readonly shape: readonly number[] }): readonly string[] {
+    if (!this.#splits || activation.shape.length === this.#axes.length) return this.#axes;
+    const [batch = "batch", pos = "pos", ...rest] = this.#axes;
+    return [batch, pos, "head", ...rest];
   }
 
   /** Whether an unfiltered cache records the point. */

@@ -26,8 +26,13 @@ export type WithCache<Output, Cache> = unknown extends Output
  * class Toy extends HookedRootModule {
  *   w = parameter(randn([16, 16]));
  *   hookMid = new HookPoint(["batch", "d_model"]);
- *   constructor() { super(); this.setup(); }
- *   forward(x: Tensor) { return this.hookMid.forward(x.matmul(this.w)).relu(); }
+ *   constructor() {
+ *     super();
+ *     this.setup();
+ *   }
+ *   forward(x: Tensor) {
+ *     return this.hookMid.forward(x.matmul(this.w)).relu();
+ *   }
  * }
  * ```
  */

@@ -130,7 +130,9 @@ export abstract class HookedRoot extends Module {
   hookPoint(name: string): HookPoint {
     const [chosen, ...more] = this.#points().choose(name);
     if (chosen !== undefined && more.length === 0) return chosen.point;
-    throw hooklensError("invalid_names_filter", `'${name}' means ${more.length + 1} hook points, not one`, { name });
+    throw hooklensError("invalid_names_filter", `'${name}' means ${more.length + 1} hook points, not one`, {
+      name,
+    });
   }
 
   /** The hook points, in the order of definition. */
@@ -250,7 +252,7 @@ export abstract class HookedRoot extends Module {
    * ```ts
    * {
    *   using scope = model.hooks({ fwdHooks: { "blocks.1.attn.hook_z": (z) => z.mul(0) } });
-   *   model.forward(input);
+   *   model.forward(prompt);
    * } // gone, also after a throw
    * ```
    *

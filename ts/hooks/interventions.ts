@@ -3,7 +3,11 @@
  * the point they are attached to before anything runs, and can be written to a file.
  *
  * ```ts
- * model.runWithHooks(prompt, {
+ * const model = HookedTransformer.fromConfig({
+ *   n_layers: 3, d_model: 16, n_ctx: 8, d_head: 4, d_mlp: 64, d_vocab: 10, act_fn: "gelu",
+ * });
+ * const [, cache] = model.runWithCache([1, 2, 3]);
+ * model.runWithHooks([4, 5, 6], {
  *   fwdHooks: {
  *     "blocks.1.attn.hook_z": zero().at({ head: 3 }),
  *     "blocks.2.hook_resid_pre": patchFrom(cache).at({ pos: -1 }),

@@ -4,9 +4,18 @@
  * `${number}`, maps `${string}`.
  *
  * ```ts
- * class Block extends Module { hookOut = new HookPoint(["batch", "pos", "d_model"]); }
- * class Net extends HookedRootModule { blocks = [new Block()]; … }
- * type P = PointsOf<Net>; // { [x: `blocks.${number}.hookOut`]: readonly ["batch", "pos", "d_model"] }
+ * import { HookedRootModule, HookPoint, Module, type PointsOf, type Tensor } from "hooklens";
+ *
+ * class Block extends Module {
+ *   hookOut = new HookPoint(["batch", "pos", "d_model"]);
+ * }
+ * class Net extends HookedRootModule {
+ *   blocks = [new Block()];
+ *   forward(x: Tensor): Tensor {
+ *     return x;
+ *   }
+ * }
+ * export type P = PointsOf<Net>; // { [x: `blocks.${number}.hookOut`]: readonly ["batch", "pos", "d_model"] }
  * ```
  */
 

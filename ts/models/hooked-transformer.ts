@@ -2,6 +2,7 @@
 
 import { fileURLToPath } from "node:url";
 import { ActivationCache, type CacheMeta } from "../cache/activation-cache.ts";
+import type { AxesLookup } from "../cache/activation-map.ts";
 import { engine } from "../engine/current.ts";
 import type { DType, EngineModel, EngineRegistry, EngineTensor, ForwardRequest } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
@@ -106,7 +107,9 @@ export class HookedTransformer extends HookedRoot {
     this.#registry = model.registry();
     const infos = this.#registry.points();
     this.#names = infos.map(({ name }) => name);
-    const points = infos.map((info) => new HookPoint(info.axes, { default: info.default }));
+    const points = infos.map(
+      (info) => new HookPoint(info.axes, { default: info.default, splits: info.name.includes(".ln1.") }),
+    );
     const store = HookStore.around(this.#registry, points);
     this.attach(store, partsOf(this.#names, points));
     this.train(false);
@@ -248,7 +251,7 @@ export class HookedTransformer extends HookedRoot {
       tokens,
     };
     const points = this.hookDict;
-    const axes = (name: string) => points.get(name)?.axes ?? [];
+    const axes: AxesLookup = (name, activation) => points.get(name)?.axesOf(activation) ?? [];
     return new ActivationCache(axes, this.#registry, this.#names, this.cfg.n_layers, meta);
   }
 

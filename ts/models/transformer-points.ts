@@ -107,6 +107,11 @@ export type TupleKey =
 
 type NormAxes<Name extends string> = Name extends "scale" ? Scale : Residual;
 
+/** The short name in a key such as `z5`. */
+type ShortNameIn<Key> = {
+  [Name in keyof ShortNames]: Key extends `${Name}${number}` ? Name : never;
+}[keyof ShortNames];
+
 /** The axes of what a short or tuple key stands for. */
 export type AxesOfShort<Key> = Key extends readonly [infer Name, ...unknown[]]
   ? Name extends keyof ShortNames
@@ -114,8 +119,8 @@ export type AxesOfShort<Key> = Key extends readonly [infer Name, ...unknown[]]
     : Name extends NormName
       ? NormAxes<Name>
       : Residual
-  : Key extends `${infer Name extends keyof ShortNames}${number}`
-    ? BlockPoints[ShortNames[Name]]
-    : Key extends `${infer Name extends NormName}${number}${NormPart}`
-      ? NormAxes<Name>
-      : readonly string[];
+  : Key extends `scale${number}${NormPart}`
+    ? Scale
+    : Key extends `normalized${number}${NormPart}`
+      ? Residual
+      : BlockPoints[ShortNames[ShortNameIn<Key>]];

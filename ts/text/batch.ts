@@ -25,12 +25,15 @@ function checkedId(id: unknown): number {
 }
 
 function isNested(ids: Ids): ids is readonly (readonly number[])[] {
-  return ids.length > 0 && ids.every((row) => Array.isArray(row));
+  return ids.length > 0 && Array.from<unknown>(ids).every((row) => Array.isArray(row));
 }
 
 /** Rows of ids; a single text is one row. */
 export function rowsOf(ids: Ids): (readonly number[])[] {
-  return (isNested(ids) ? ids : [ids as readonly number[]]).map((row) => row.map(checkedId));
+  if (!Array.isArray(ids) && !ArrayBuffer.isView(ids)) {
+    throw hooklensError("invalid_argument", `expected text, token ids or a Tensor, got ${describe(ids)}`);
+  }
+  return (isNested(ids) ? ids : [ids as readonly number[]]).map((row) => Array.from(row, checkedId));
 }
 
 function rectangle(rows: readonly (readonly number[])[], width: number): Tokens {

@@ -184,7 +184,7 @@ mod tests {
         Tensor::from_slice(data, dims).and_then(|t| t.display()).unwrap_or_else(|e| e.to_string())
     }
 
-    // The expected texts are what PyTorch 2.15 prints.
+    // Layout rules: four digits, scientific notation beyond five orders of magnitude, summaries above 1,000 elements.
     #[test]
     fn numbers_line_up_as_in_torch() {
         assert_eq!(shown(&[1., 2., 3., 4.], &[2, 2]), "tensor([[1., 2.],\n        [3., 4.]])");
