@@ -46,6 +46,8 @@ export class Capture {
   constructor(
     readonly cache: EngineCache,
     readonly options: CaptureOptions,
+    /** Told the key after each recording; for destinations that the engine cannot write to. */
+    readonly deliver: ((key: string) => void) | null = null,
   ) {}
 }
 
