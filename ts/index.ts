@@ -4,7 +4,7 @@ export { type ExplainOptions, explain } from "./analysis/explain.ts";
 export type { Candidate, ExplainReport, LensRow, PromptToken } from "./analysis/explain-report.ts";
 export { ActivationCache, type CacheMeta } from "./cache/activation-cache.ts";
 export { ActivationMap, type CacheKey } from "./cache/activation-map.ts";
-export type { DeviceName, DType } from "./engine/engine.ts";
+export type { Bits, DeviceName, DType } from "./engine/engine.ts";
 export * from "./engine/errors.ts";
 export type { CachingOptions, IntoCacheOptions, PosSlice, RunWithCacheOptions } from "./hooks/caching.ts";
 export type { WithOptions } from "./hooks/call-arguments.ts";
@@ -32,6 +32,7 @@ export {
   type PointOptions,
 } from "./hooks/hook-point.ts";
 export {
+  type AxesOfTarget,
   type CheckedHookOptions,
   HookedRoot,
   type ListHooksOptions,
@@ -41,29 +42,51 @@ export { HookedRootModule, type WithCache } from "./hooks/hooked-root-module.ts"
 export { type InterventionTable, loadInterventions, saveInterventions } from "./hooks/intervention-file.ts";
 export {
   add,
+  type ClampSpec,
   clamp,
   type EditPositions,
   type EditSelection,
+  type GivenMeanSpec,
   Intervention,
   type InterventionSpec,
   type KnockOutOptions,
+  type KnockOutSpec,
   knockOutEdges,
   meanAblate,
+  type OwnMeanSpec,
+  type PatchSpec,
+  type ProjectOutSpec,
   patchFrom,
   projectOut,
+  type ScaleSpec,
+  type SelectedSpec,
   scale,
   set,
+  type TensorRef,
+  type ValueSpec,
+  type ZeroSpec,
   zero,
 } from "./hooks/interventions.ts";
 export { type Logger, setLogger } from "./hooks/logger.ts";
 export { type LoadStateOptions, Module } from "./hooks/module.ts";
-export type { Axes, AxesAt, AxesOfKey, Glob, GradName, NameOf, Points, PointsOf } from "./hooks/names.ts";
+export type {
+  Axes,
+  AxesAt,
+  AxesOfKey,
+  DynamicKey,
+  Glob,
+  GradName,
+  NameOf,
+  Points,
+  PointsOf,
+} from "./hooks/names.ts";
 export { HookScope } from "./hooks/scope.ts";
 export type { NamesFilter } from "./hooks/selection.ts";
 export type {
   ForwardOptions,
   ForwardOutput,
   Logits,
+  LogitsAndLoss,
   ModelInput,
   ReturnType,
 } from "./models/forward-options.ts";
@@ -72,7 +95,9 @@ export type { TransformerConfig } from "./models/transformer-config.ts";
 export type {
   AxesOfShort,
   BlockPoints,
+  OuterPoints,
   ShortKey,
+  ShortNames,
   TransformerPoints,
   TupleKey,
 } from "./models/transformer-points.ts";

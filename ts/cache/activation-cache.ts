@@ -14,6 +14,7 @@ export interface CacheMeta {
   readonly namesFilter: string | null;
   /** The positions kept, as they were given. */
   readonly posSlice: unknown;
+  /** Whether the batch axis was dropped. */
   readonly removeBatchDim: boolean;
   /** What floats were converted to, if anything. */
   readonly dtype: string | null;

@@ -28,7 +28,7 @@ import { HookScope, isPromise, within } from "./scope.ts";
 import { type Chosen, type NamesFilter, PointTable } from "./selection.ts";
 
 /** The axes of what passes the points that a target means, where one name says it. */
-type AxesOfTarget<P, Target> = Target extends string
+export type AxesOfTarget<P, Target> = Target extends string
   ? AxesAt<P, Target>
   : Target extends HookPoint<infer A>
     ? A
@@ -92,7 +92,7 @@ export abstract class HookedRoot extends Module {
   /** Runs the model. */
   abstract forward(...args: never[]): unknown;
 
-  /** Takes the points of a store as this root's, under their names; `modules` are all parts by name. Internal. */
+  /** Takes the points of a store as this root's, under their names; `modules` are all parts by name. @internal */
   protected attach(store: HookStore, modules: ReadonlyMap<string, Module>): void {
     const points = new Map<string, HookPoint>();
     for (const point of store.points) points.set(point.name ?? "", point);
@@ -305,7 +305,7 @@ export abstract class HookedRoot extends Module {
   /** Runs the model with hooks that are gone afterwards; typed by the kinds of models. */
   abstract runWithHooks(...args: never): unknown;
 
-  /** {@link runWithHooks} with the arguments taken apart. Internal. */
+  /** {@link runWithHooks} with the arguments taken apart. @internal */
   protected runScoped(inputs: readonly unknown[], options: ScopeOptions): unknown {
     if (pairs(options.bwdHooks).length > 0 && (options.resetHooksEnd ?? true)) {
       warn(
@@ -315,7 +315,7 @@ export abstract class HookedRoot extends Module {
     return within(this.#scope(options), () => this.callForward(inputs));
   }
 
-  /** Runs the model on arguments of unchecked types. Internal. */
+  /** Runs the model on arguments of unchecked types. @internal */
   protected callForward(inputs: readonly unknown[]): unknown {
     return Reflect.apply(this.forward, this, inputs);
   }
@@ -323,7 +323,7 @@ export abstract class HookedRoot extends Module {
   /** Runs the model and records what passes its hook points; typed by the kinds of models. */
   abstract runWithCache(...args: never): unknown;
 
-  /** {@link runWithCache} with the arguments taken apart. Internal. */
+  /** {@link runWithCache} with the arguments taken apart. @internal */
   protected runRecorded<Cache extends ActivationMap>(
     inputs: readonly unknown[],
     options: RunWithCacheOptions,
@@ -341,7 +341,7 @@ export abstract class HookedRoot extends Module {
     });
   }
 
-  /** The one-element tensor in the model's output that `inclBwd` starts from. Internal. */
+  /** The one-element tensor in the model's output that `inclBwd` starts from. @internal */
   protected scalarOf(output: unknown): Tensor {
     if (!isTensor(output) || output.size !== 1) {
       const got = isTensor(output) ? [...output.shape] : [];
@@ -361,7 +361,7 @@ export abstract class HookedRoot extends Module {
     return output;
   }
 
-  /** An empty cache for this root's points. Internal. */
+  /** An empty cache for this root's points. @internal */
   protected newCache(): ActivationMap {
     const points = this.hookDict;
     return new ActivationMap((name) => points.get(name)?.axes ?? []);

@@ -1,4 +1,4 @@
-/** Activation functions, element by element except {@link ActivationOps.softmax} and its kin. Integers throw `wrong_dtype`. */
+/** Activation functions, element by element except {@link Tensor.softmax} and its kin. Integers throw `wrong_dtype`. */
 
 import type { DType } from "../engine/engine.ts";
 import { type Dim, dimNumber } from "./axes.ts";

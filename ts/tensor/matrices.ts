@@ -31,6 +31,14 @@ export interface Eigh {
   readonly vectors: Tensor;
 }
 
+/** A determinant in two parts: `sign * exp(logabsdet)`. */
+export interface SlogDet {
+  /** `[...]`: −1, 0 or 1. */
+  readonly sign: Tensor;
+  /** `[...]`: the logarithm of the magnitude, −∞ for singular matrices. */
+  readonly logabsdet: Tensor;
+}
+
 /** Products of matrices, factorisations and solving. Leading axes are a batch. */
 export abstract class MatrixOps<
   Axes extends readonly string[] = readonly string[],
@@ -104,7 +112,7 @@ export abstract class MatrixOps<
   }
 
   /** Sign and logarithm of the magnitude of the determinant of `[..., n, n]`: for determinants too large or small. */
-  slogdet(): { readonly sign: Tensor; readonly logabsdet: Tensor } {
+  slogdet(): SlogDet {
     const [sign, logabsdet] = runPair("slogdet", [this]);
     return { sign, logabsdet };
   }

@@ -7,7 +7,7 @@ import type { ValuesAndIndices } from "./reductions.ts";
 import { ShapeOps } from "./shapes.ts";
 import type { Tensor } from "./tensor.ts";
 
-/** What {@link SelectionOps.unique} finds. */
+/** What {@link Tensor.unique} finds. */
 export interface Unique<D extends DType = DType> {
   /** The distinct elements, sorted. */
   readonly values: Tensor<readonly string[], D>;

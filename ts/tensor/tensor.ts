@@ -143,6 +143,7 @@ export class Tensor<
     return grad === null ? null : wrap(grad, this.axes);
   }
 
+  /** Replaces the gradient by a tensor of this one's shape; null clears it. */
   set grad(value: Tensor | null) {
     handleOf(this).setGrad(value === null ? null : handleOf(value));
   }
