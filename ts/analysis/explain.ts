@@ -141,7 +141,8 @@ class Explanation {
   #residuals(): [Tensor, Tensor[]] {
     const names = residualNames(this.#model.cfg.n_layers);
     const [logits, cache] = this.#model.runWithCache(this.#tokens, { namesFilter: names });
-    return [logits, names.map((name) => cache.get(name))];
+    using recorded = cache;
+    return [logits, names.map((name) => recorded.get(name))];
   }
 
   /** The final norm and the unembedding of a residual stream: `[batch, pos, d_model]` to `[batch, pos, d_vocab]`. */
@@ -219,7 +220,8 @@ class Explanation {
       startAtLayer: layer,
       stopAtLayer: layer + 1,
     });
-    const pattern = cache.get(name).narrow(1, head, 1).squeeze([0, 1]);
+    using recorded = cache;
+    const pattern = recorded.get(name).narrow(1, head, 1).squeeze([0, 1]);
     return {
       layer,
       head,
