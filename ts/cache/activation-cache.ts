@@ -25,6 +25,8 @@ export interface CacheMeta {
 /**
  * What a transformer's run recorded. Names may be full (`blocks.3.attn.hook_pattern`), short (`pattern3`) or tuples with a
  * layer that counts from the end if negative (`["pattern", -1]`).
+ *
+ * @category By the names of a transformer
  */
 export class ActivationCache extends ActivationMap<TransformerPoints> {
   /** How it was recorded. */

@@ -82,7 +82,11 @@ function pairs(hooks: Hooks | undefined): [unknown, Hook][] {
   });
 }
 
-/** A model with hook points. */
+/**
+ * A model with hook points.
+ *
+ * @category Hooks and caches
+ */
 export abstract class HookedRoot extends Module {
   #store: HookStore | null = null;
   #table: PointTable | null = null;

@@ -8,7 +8,11 @@ import { NeuralOps } from "./neural.ts";
 import { callEngine, run } from "./operation.ts";
 import type { Tensor } from "./tensor.ts";
 
-/** Elements as JavaScript values. Each call copies the elements over the boundary once, never one by one. */
+/**
+ * Elements as JavaScript values. Each call copies the elements over the boundary once, never one by one.
+ *
+ * @category Data, dtypes and devices
+ */
 export abstract class DataOps<
   Axes extends readonly string[] = readonly string[],
   out D extends DType = DType,

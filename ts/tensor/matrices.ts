@@ -39,7 +39,11 @@ export interface SlogDet {
   readonly logabsdet: Tensor;
 }
 
-/** Products of matrices, factorisations and solving. Leading axes are a batch. */
+/**
+ * Products of matrices, factorisations and solving. Leading axes are a batch.
+ *
+ * @category Matrices
+ */
 export abstract class MatrixOps<
   Axes extends readonly string[] = readonly string[],
   out D extends DType = DType,

@@ -75,7 +75,11 @@ export interface AttentionOptions {
   readonly enableGqa?: boolean;
 }
 
-/** Building blocks of networks; see each for its shapes. Integers throw `wrong_dtype`. */
+/**
+ * Building blocks of networks; see each for its shapes. Integers throw `wrong_dtype`.
+ *
+ * @category Layers and losses
+ */
 export abstract class NeuralOps<
   Axes extends readonly string[] = readonly string[],
   out D extends DType = DType,

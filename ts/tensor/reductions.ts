@@ -42,6 +42,8 @@ export interface MinMax<Axes extends readonly string[] = readonly string[]> {
  * x.sum("pos").toArray();                  // [3, 7]
  * x.mean({ dim: 0, keepdim: true }).shape; // [1, 2]
  * ```
+ *
+ * @category Reductions
  */
 export abstract class ReductionOps<
   Axes extends readonly string[] = readonly string[],

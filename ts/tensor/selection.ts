@@ -20,6 +20,8 @@ export interface Unique<D extends DType = DType> {
 /**
  * Selection by index. Index tensors are int64; an index outside its axis throws `index_out_of_range`. Gradients flow
  * to the elements that were picked.
+ *
+ * @category Selection
  */
 export abstract class SelectionOps<
   Axes extends readonly string[] = readonly string[],

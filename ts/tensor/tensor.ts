@@ -36,6 +36,8 @@ export interface BackwardOptions {
  * x.square().sum().backward();
  * x.grad?.toArray(2); // [[2, 4], [6, 8]]
  * ```
+ *
+ * @category Indexing, names and gradients
  */
 export class Tensor<
   Axes extends readonly string[] = readonly string[],
