@@ -4,7 +4,7 @@ export { type ExplainOptions, explain } from "./analysis/explain.ts";
 export type { Candidate, ExplainReport, LensRow, PromptToken } from "./analysis/explain-report.ts";
 export { ActivationCache, type CacheMeta } from "./cache/activation-cache.ts";
 export { ActivationMap, type CacheKey } from "./cache/activation-map.ts";
-export type { DeviceName, DType } from "./engine/engine.ts";
+export type { Bits, DeviceName, DType } from "./engine/engine.ts";
 export * from "./engine/errors.ts";
 export type {
   CacheOrMap,
@@ -38,6 +38,7 @@ export {
   type PointOptions,
 } from "./hooks/hook-point.ts";
 export {
+  type AxesOfTarget,
   type CachingHooks,
   type CheckedHookOptions,
   HookedRoot,
@@ -48,18 +49,29 @@ export { HookedRootModule, type WithCache } from "./hooks/hooked-root-module.ts"
 export { type InterventionTable, loadInterventions, saveInterventions } from "./hooks/intervention-file.ts";
 export {
   add,
+  type ClampSpec,
   clamp,
   type EditPositions,
   type EditSelection,
+  type GivenMeanSpec,
   Intervention,
   type InterventionSpec,
   type KnockOutOptions,
+  type KnockOutSpec,
   knockOutEdges,
   meanAblate,
+  type OwnMeanSpec,
+  type PatchSpec,
+  type ProjectOutSpec,
   patchFrom,
   projectOut,
+  type ScaleSpec,
+  type SelectedSpec,
   scale,
   set,
+  type TensorRef,
+  type ValueSpec,
+  type ZeroSpec,
   zero,
 } from "./hooks/interventions.ts";
 export { type Logger, setLogger } from "./hooks/logger.ts";
@@ -68,6 +80,7 @@ export type {
   Axes,
   AxesAt,
   AxesOfKey,
+  DynamicKey,
   Glob,
   GradName,
   NameOf,
@@ -82,6 +95,7 @@ export type {
   ForwardOptions,
   ForwardOutput,
   Logits,
+  LogitsAndLoss,
   ModelInput,
   Progress,
   ReturnType,
@@ -91,7 +105,9 @@ export type { TransformerConfig } from "./models/transformer-config.ts";
 export type {
   AxesOfShort,
   BlockPoints,
+  OuterPoints,
   ShortKey,
+  ShortNames,
   TransformerPoints,
   TupleKey,
 } from "./models/transformer-points.ts";

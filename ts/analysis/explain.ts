@@ -7,6 +7,7 @@ import type { HookedTransformer } from "../models/hooked-transformer.ts";
 import { fromFloat32Array, type Tensor, tidy } from "../tensor/index.ts";
 import type { Candidate, ExplainReport, LensRow } from "./explain-report.ts";
 
+/** Settings of {@link explain}. */
 export interface ExplainOptions {
   /**
    * How the report calls the model.
@@ -27,7 +28,12 @@ export interface ExplainOptions {
    * The head whose attention to report.
    * @default the one with the largest effect
    */
-  readonly head?: { readonly layer: number; readonly head: number };
+  readonly head?: {
+    /** From 0. */
+    readonly layer: number;
+    /** Number within the layer, from 0. */
+    readonly head: number;
+  };
 }
 
 /** Positions times rows that one forward of the ablation sweep takes on at most, which bounds its memory. */

@@ -14,6 +14,7 @@ export interface CacheMeta {
   readonly namesFilter: string | null;
   /** The positions kept, as they were given. */
   readonly posSlice: unknown;
+  /** Whether the batch axis was dropped. */
   readonly removeBatchDim: boolean;
   /** What floats were converted to, if anything. */
   readonly dtype: string | null;
@@ -26,6 +27,8 @@ export interface CacheMeta {
  * layer that counts from the end if negative (`["pattern", -1]`).
  *
  * @typeParam P the axes of the points, without the batch axis if it was recorded so.
+ *
+ * @category By the names of a transformer
  */
 export class ActivationCache<P = TransformerPoints> extends ActivationMap<P> {
   /** How it was recorded. */

@@ -36,6 +36,8 @@ export type WithCache<Output, Cache> = unknown extends Output
  *   }
  * }
  * ```
+ *
+ * @category Running the model
  */
 export abstract class HookedRootModule extends HookedRoot {
   /**
@@ -60,6 +62,9 @@ export abstract class HookedRootModule extends HookedRoot {
   /**
    * Runs `forward` with hooks that are gone afterwards. The hooks are given after the inputs; where `forward` takes an
    * options object itself, both share it.
+   *
+   * @param args the arguments of `forward`, then {@link ScopeOptions}: `runWithHooks(x, { fwdHooks: { hookMid: hook } })`.
+   * @returns what `forward` gives.
    */
   override runWithHooks(
     ...args: WithOptions<Parameters<this["forward"]>, ScopeOptions<PointsOf<this>>>
@@ -74,6 +79,9 @@ export abstract class HookedRootModule extends HookedRoot {
    * the inputs; where `forward` takes an options object itself, both share it.
    *
    * With `inclBwd`, also runs backward from the output, which must have one element, and records gradients.
+   *
+   * @param args the arguments of `forward`, then {@link RunWithCacheOptions}: `runWithCache(x, { inclBwd: true })`.
+   * @returns `[output, cache]`, as a promise where `forward` is asynchronous.
    */
   override runWithCache<RemoveBatch extends boolean = false, AsObject extends boolean = true>(
     ...args: WithOptions<

@@ -34,7 +34,7 @@ import { HookScope, isPromise, within } from "./scope.ts";
 import { type Chosen, type NamesFilter, PointTable } from "./selection.ts";
 
 /** The axes of what passes the points that a target means, where one name says it. */
-type AxesOfTarget<P, Target> = Target extends string
+export type AxesOfTarget<P, Target> = Target extends string
   ? AxesAt<P, Target>
   : Target extends HookPoint<infer A>
     ? A
@@ -73,7 +73,7 @@ export type CachingHooks<Cache> = [
   bwdHooks: readonly (readonly [HookPoint, Capture])[],
 ];
 
-/** What a recorded run gives, before it has its type. Internal. */
+/** What a recorded run gives, before it has its type. @internal */
 export type Recording = [output: unknown, cache: ActivationMap | Map<string, Tensor>];
 
 /** The keys of {@link ScopeOptions}. */
@@ -98,7 +98,11 @@ function pairs(hooks: Hooks | undefined): [unknown, Hook][] {
   });
 }
 
-/** A model with hook points. */
+/**
+ * A model with hook points.
+ *
+ * @category Hooks and caches
+ */
 export abstract class HookedRoot extends Module {
   #table: PointTable | null = null;
   #modules: ReadonlyMap<string, Module> = new Map();
@@ -107,7 +111,7 @@ export abstract class HookedRoot extends Module {
   /** Runs the model. */
   abstract forward(...args: never[]): unknown;
 
-  /** Takes the points of a store as this root's, under their names; `modules` are all parts by name. Internal. */
+  /** Takes the points of a store as this root's, under their names; `modules` are all parts by name. @internal */
   protected attach(store: HookStore, modules: ReadonlyMap<string, Module>): void {
     const points = new Map<string, HookPoint>();
     for (const point of store.points) points.set(point.name ?? "", point);
@@ -319,7 +323,7 @@ export abstract class HookedRoot extends Module {
   /** Runs the model with hooks that are gone afterwards; typed by the kinds of models. */
   abstract runWithHooks(...args: never): unknown;
 
-  /** {@link runWithHooks} with the arguments taken apart. Internal. */
+  /** {@link runWithHooks} with the arguments taken apart. @internal */
   protected runScoped(
     inputs: readonly unknown[],
     options: ScopeOptions,
@@ -336,7 +340,7 @@ export abstract class HookedRoot extends Module {
   /** Runs the model and records what passes its hook points; typed by the kinds of models. */
   abstract runWithCache(...args: never): unknown;
 
-  /** {@link runWithCache} with the arguments taken apart. Internal. */
+  /** {@link runWithCache} with the arguments taken apart. @internal */
   protected runRecorded(
     inputs: readonly unknown[],
     options: RunWithCacheOptions,
@@ -357,7 +361,7 @@ export abstract class HookedRoot extends Module {
     });
   }
 
-  /** The one-element tensor in the model's output that `inclBwd` starts from. Internal. */
+  /** The one-element tensor in the model's output that `inclBwd` starts from. @internal */
   protected scalarOf(output: unknown): Tensor {
     if (!isTensor(output) || output.size !== 1) {
       const got = isTensor(output) ? [...output.shape] : [];
@@ -377,7 +381,7 @@ export abstract class HookedRoot extends Module {
     return output;
   }
 
-  /** An empty cache for this root's points. Internal. */
+  /** An empty cache for this root's points. @internal */
   protected newCache(): ActivationMap {
     const points = this.hookDict;
     return new ActivationMap((name) => points.get(name)?.axes ?? []);

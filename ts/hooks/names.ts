@@ -29,7 +29,7 @@ export type Axes = readonly string[];
 /** Hook-point names and the axes of their activations. */
 export type Points = { readonly [name: string]: Axes };
 
-/** Marks a class whose points are listed by hand rather than derived from its properties. */
+/** Marks a class whose points are listed by hand rather than derived from its properties. @internal */
 export declare const pointNames: unique symbol;
 
 type Join<Prefix extends string, Key extends string> = Prefix extends "" ? Key : `${Prefix}.${Key}`;
@@ -37,7 +37,10 @@ type Join<Prefix extends string, Key extends string> = Prefix extends "" ? Key :
 /** Properties that every module has; their hook points, if any, are views and not children. */
 type OwnKeys<M> = Exclude<Extract<keyof M, string>, keyof HookedRoot | keyof Module>;
 
-/** No points. Not `unknown`, which would swallow the others in a union. */
+/**
+ * No points. Not `unknown`, which would swallow the others in a union.
+ * @inline
+ */
 type None = Record<never, never>;
 
 /** The intersection of a union's members. */
@@ -67,7 +70,8 @@ type Collect<M, Prefix extends string, Depth extends number> = [Depth] extends [
           : None;
 
 /** The hook points of a root: derived from the class of a module of one's own, listed for built-in models. */
-export type PointsOf<Root> = Root extends { readonly [pointNames]: infer P } ? P : Collect<Root, "", 7>;
+export type PointsOf<Root> =
+  Root extends Readonly<Record<typeof pointNames, infer P>> ? P : Collect<Root, "", 7>;
 
 /** The names in `P`; any string when no name is known (a root seen through its base class). */
 export type NameOf<P> = [keyof P] extends [never] ? string : Extract<keyof P, string>;

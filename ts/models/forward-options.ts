@@ -79,7 +79,18 @@ export const FORWARD_KEYS: ReadonlySet<string> = new Set([
 /** `[batch, pos, d_vocab]` */
 export type Logits = Tensor<readonly ["batch", "pos", "d_vocab"]>;
 
-/** What `forward` gives for these options. */
+/** What `forward` gives with `returnType: "both"`. */
+export interface LogitsAndLoss {
+  /** The logits, `[batch, pos, d_vocab]`. */
+  readonly logits: Logits;
+  /** The mean cross-entropy of the next tokens in nats, one element; with `lossPerToken` `[batch, pos - 1]`. */
+  readonly loss: Tensor;
+}
+
+/**
+ * What `forward` gives for these options: the residual stream `[batch, pos, d_model]` with `stopAtLayer`, else what
+ * `returnType` says.
+ */
 export type ForwardOutput<R extends ReturnType, Stop extends number | null> = [Stop] extends [number]
   ? Tensor<readonly ["batch", "pos", "d_model"]>
   : R extends "logits"
@@ -87,5 +98,5 @@ export type ForwardOutput<R extends ReturnType, Stop extends number | null> = [S
     : R extends "loss"
       ? Tensor
       : R extends "both"
-        ? { readonly logits: Logits; readonly loss: Tensor }
+        ? LogitsAndLoss
         : null;

@@ -78,9 +78,11 @@ function engineOptions({ dtype, device }: LoadOptions): { readonly dtype?: DType
  *
  * Its numbers are those of the checkpoint: nothing is folded or centred on loading. Hook points that cost extra work,
  * such as `hook_result`, do nothing until one names them.
+ *
+ * @category The model
  */
 export class HookedTransformer extends TransformerText {
-  /** Exists in types only. */
+  /** Exists in types only. @internal */
   declare readonly [pointNames]: TransformerPoints;
   readonly #hooks: HookStore;
   readonly #names: readonly string[];
@@ -196,7 +198,23 @@ export class HookedTransformer extends TransformerText {
     return given as ForwardOutput<R, Stop>;
   }
 
-  /** Like {@link forward}, with hooks that are gone afterwards. */
+  /**
+   * Like {@link forward}, with hooks that are gone afterwards.
+   *
+   * @param options those of {@link forward}, and which hooks to attach to which points.
+   * @throws as {@link forward} does; `unknown_hook` for a name that is no point's, with the nearest names.
+   *
+   * @example
+   * ```ts
+   * const model = HookedTransformer.fromConfig({
+   *   n_layers: 2, d_model: 16, n_ctx: 8, d_head: 4, d_vocab: 10, act_fn: "gelu",
+   * });
+   * const logits = model.runWithHooks([1, 2, 3], {
+   *   fwdHooks: { "blocks.1.attn.hook_z": (z) => z.at({ head: 2 }).fill(0) },
+   * });
+   * logits.shape; // [1, 3, 10]
+   * ```
+   */
   override runWithHooks<R extends ReturnType = "logits", Stop extends number | null = null>(
     input: ModelInput,
     options: ForwardOptions<R, Stop> & ScopeOptions<TransformerPoints> = {},
@@ -219,6 +237,22 @@ export class HookedTransformer extends TransformerText {
    * Like {@link forward}, and records what passes the hook points, as the hooks attached before left it.
    *
    * With `inclBwd` and `returnType: "loss"` (or `"both"`) it also runs backward and records gradients.
+   *
+   * @param options those of {@link forward}, and what to record in which form.
+   * @returns the output of {@link forward}, and the cache.
+   * @throws as {@link forward} does; `invalid_names_filter` and `unknown_hook` for a filter that selects nothing;
+   *   `scalar_required` for `inclBwd` without a loss.
+   *
+   * @example
+   * ```ts
+   * const model = HookedTransformer.fromConfig({
+   *   n_layers: 2, d_model: 16, n_ctx: 8, d_head: 4, d_vocab: 10, act_fn: "gelu",
+   * });
+   * const [loss, cache] = model.runWithCache([1, 2, 3], { returnType: "loss", inclBwd: true });
+   * loss.item();
+   * cache.get("blocks.0.attn.hook_pattern").shape;      // [1, 4, 3, 3]
+   * cache.get("blocks.0.attn.hook_pattern_grad").shape; // the same
+   * ```
    */
   override runWithCache<
     R extends ReturnType = "logits",

@@ -34,13 +34,17 @@ export interface TokenPositionOptions extends ToTokensOptions {
   readonly mode?: "first" | "last";
 }
 
-/** The texts in an input: one, several, or null if it is none. Internal. */
+/** The texts in an input: one, several, or null if it is none. @internal */
 export function textsOf(input: unknown): readonly string[] | null {
   if (typeof input === "string") return [input];
   return Array.isArray(input) && input.length > 0 && typeof input[0] === "string" ? input : null;
 }
 
-/** A transformer that reads text, if it has a tokenizer. */
+/**
+ * A transformer that reads text, if it has a tokenizer.
+ *
+ * @category Text
+ */
 export abstract class TransformerText extends TransformerWeights {
   /** Turns text into token ids; null if the model came without one. */
   readonly tokenizer: Tokenizer | null;
@@ -51,7 +55,7 @@ export abstract class TransformerText extends TransformerWeights {
     this.tokenizer = tokenizer;
   }
 
-  /** Texts as a batch of ids. Internal. */
+  /** Texts as a batch of ids. @internal */
   protected encode(texts: readonly string[], options: ToTokensOptions): Batch {
     const tokenizer = this.#needTokenizer();
     const {

@@ -13,6 +13,8 @@ import type { TransformerConfig } from "./transformer-config.ts";
 /**
  * A transformer's weights under the reference's names. `W_Q` and its like are copies of all blocks' weights in one
  * tensor, made at each access; biases that the model does not have are zeros.
+ *
+ * @category Weights
  */
 export abstract class TransformerWeights extends HookedRoot {
   /** The configuration, under the reference's names. */
