@@ -104,7 +104,10 @@ export function load(app) {
     Converter.EVENT_RESOLVE_END,
     (context) => {
       const hidden = (/** @type {any} */ type) =>
-        type?.type === "reference" && !type.reflection && !type.externalUrl && type.package === "hooklens";
+        type?.type === "reference" &&
+        !type.reflection &&
+        !type.externalUrl &&
+        (type.package ?? "hooklens") === "hooklens";
       for (const reflection of Object.values(context.project.reflections)) {
         if (hidden(reflection.inheritedFrom)) reflection.inheritedFrom = undefined;
         if (reflection.extendedTypes?.some(hidden)) {
