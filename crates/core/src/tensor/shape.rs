@@ -249,5 +249,5 @@ pub(super) const OPS: &[Op] = op_table! {
     unsqueeze(x; dim: i64) => x.unsqueeze(dim);
     expand(x; size: Vec<i64>) => x.expand(&size);
     contiguous(x) => x.contiguous();
-    detach(x) => Ok::<_, Error>(x.detach());
+    detach(x) => x.detach();
 };
