@@ -126,7 +126,7 @@ export interface EngineRegistry {
   list(point?: number): HandleInfo[];
   /** Resolves exact names, globs and lists to point numbers; throws `unknown_hook` with suggestions. */
   select(names: readonly string[]): number[];
-  /** Passes an activation through a point. */
+  /** Passes an activation through a point: gives the very handle `x` if the hooks left it alone, else another. */
   fire(point: number, x: EngineTensor): EngineTensor;
   /** Callback numbers that nothing refers to any more (neither a handle nor a recorded graph). */
   drainReleased(): number[];
@@ -186,6 +186,8 @@ export interface EngineModel {
   loadParameters(tensors: readonly { name: string; tensor: EngineTensor }[]): void;
   /** Whether forwards record gradients of the weights. */
   setTrainable(on: boolean): void;
+  /** Lets go of the weights; every later call throws `disposed`. The registry stays. */
+  dispose(): void;
 }
 
 export interface Engine {

@@ -206,5 +206,9 @@ function dataBody(hook: Exclude<Hook, HookFn>, handle: LensHandle): HookBody {
 function throughRegistry(body: HookBody, name: string): HookFn {
   const registry = engine().createRegistry([{ name, axes: [], default: true }]);
   registry.add(0, "fwd", body, {});
-  return (value) => wrap(registry.fire(0, handleOf(value)));
+  return (value) => {
+    const handle = handleOf(value);
+    const passed = registry.fire(0, handle);
+    return passed === handle ? value : wrap(passed);
+  };
 }

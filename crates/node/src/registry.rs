@@ -5,7 +5,7 @@ use crate::boundary::{boundary, thrown};
 use crate::cache::EngineCache;
 use crate::callbacks::JsTrampoline;
 use crate::fields::Fields;
-use crate::tensor::{EngineTensor, TensorArg, Tensors};
+use crate::tensor::{Passed, Passing, Tensors};
 use hooklens_core::hooks::{
     AddOptions, BodyKind, CallbackId, CaptureOptions, Direction, HandleId, HookBody, HookFilter, HookPointId,
     HookRegistry, Intervention, PointInfo, PosSlice,
@@ -182,8 +182,11 @@ impl EngineRegistry {
     }
 
     #[napi]
-    pub fn fire(&self, env: Env, point: Whole, x: TensorArg) -> napi::Result<EngineTensor> {
-        boundary(&env, || self.inner.fire(point_id(point)?, x.0).map(EngineTensor::from))
+    pub fn fire(&self, env: Env, point: Whole, x: Passing) -> napi::Result<Passed> {
+        boundary(&env, || {
+            let passed = self.inner.fire(point_id(point)?, x.tensor.clone())?;
+            Ok(x.replaced_by(passed))
+        })
     }
 
     #[napi]
