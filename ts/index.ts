@@ -4,9 +4,15 @@ export { type ExplainOptions, explain } from "./analysis/explain.ts";
 export type { Candidate, ExplainReport, LensRow, PromptToken } from "./analysis/explain-report.ts";
 export { ActivationCache, type CacheMeta } from "./cache/activation-cache.ts";
 export { ActivationMap, type CacheKey } from "./cache/activation-map.ts";
-export type { DeviceName, DType } from "./engine/engine.ts";
+export type { Bits, DeviceName, DType } from "./engine/engine.ts";
 export * from "./engine/errors.ts";
-export type { CachingOptions, IntoCacheOptions, PosSlice, RunWithCacheOptions } from "./hooks/caching.ts";
+export type {
+  CacheOrMap,
+  CachingOptions,
+  IntoCacheOptions,
+  PosSlice,
+  RunWithCacheOptions,
+} from "./hooks/caching.ts";
 export type { WithOptions } from "./hooks/call-arguments.ts";
 export { LensHandle } from "./hooks/handle.ts";
 export {
@@ -32,6 +38,8 @@ export {
   type PointOptions,
 } from "./hooks/hook-point.ts";
 export {
+  type AxesOfTarget,
+  type CachingHooks,
   type CheckedHookOptions,
   HookedRoot,
   type ListHooksOptions,
@@ -41,41 +49,74 @@ export { HookedRootModule, type WithCache } from "./hooks/hooked-root-module.ts"
 export { type InterventionTable, loadInterventions, saveInterventions } from "./hooks/intervention-file.ts";
 export {
   add,
+  type ClampSpec,
   clamp,
   type EditPositions,
   type EditSelection,
+  type GivenMeanSpec,
   Intervention,
   type InterventionSpec,
   type KnockOutOptions,
+  type KnockOutSpec,
   knockOutEdges,
   meanAblate,
+  type OwnMeanSpec,
+  type PatchSpec,
+  type ProjectOutSpec,
   patchFrom,
   projectOut,
+  type ScaleSpec,
+  type SelectedSpec,
   scale,
   set,
+  type TensorRef,
+  type ValueSpec,
+  type ZeroSpec,
   zero,
 } from "./hooks/interventions.ts";
 export { type Logger, setLogger } from "./hooks/logger.ts";
 export { type LoadStateOptions, Module } from "./hooks/module.ts";
-export type { Axes, AxesAt, AxesOfKey, Glob, GradName, NameOf, Points, PointsOf } from "./hooks/names.ts";
+export type {
+  Axes,
+  AxesAt,
+  AxesOfKey,
+  DynamicKey,
+  Glob,
+  GradName,
+  NameOf,
+  Points,
+  PointsOf,
+  Recorded,
+} from "./hooks/names.ts";
 export { HookScope } from "./hooks/scope.ts";
 export type { NamesFilter } from "./hooks/selection.ts";
 export type {
+  AsyncOptions,
   ForwardOptions,
   ForwardOutput,
   Logits,
+  LogitsAndLoss,
   ModelInput,
+  Progress,
   ReturnType,
 } from "./models/forward-options.ts";
-export { HookedTransformer, type LoadOptions, type ToTokensOptions } from "./models/hooked-transformer.ts";
+export { type CacheOf, HookedTransformer, type LoadOptions } from "./models/hooked-transformer.ts";
 export type { TransformerConfig } from "./models/transformer-config.ts";
 export type {
   AxesOfShort,
   BlockPoints,
+  OuterPoints,
   ShortKey,
+  ShortNames,
   TransformerPoints,
   TupleKey,
 } from "./models/transformer-points.ts";
+export {
+  type TokenPositionOptions,
+  type ToTokensOptions,
+  TransformerText,
+} from "./models/transformer-text.ts";
+export { TransformerWeights } from "./models/transformer-weights.ts";
 export * from "./tensor/index.ts";
 export type { Batch, Ids, Tokens } from "./text/batch.ts";
 export { type PaddingSide, Tokenizer } from "./text/tokenizer.ts";

@@ -83,6 +83,12 @@ describe("the attention picture", () => {
     expect(rows[2]).toMatch(/ 2 ·the {10}██▒▒▒▒$/);
   });
 
+  test("column numbers never touch", () => {
+    const long = Array.from({ length: 14 }, (_, i) => ({ text: `t${i}` }));
+    const pattern = long.map(() => long.map(() => 0));
+    expect(attentionPicture(pattern, long, plain)[0]?.trim()).toBe("0   2   4   6   8  10  12");
+  });
+
   test("shows the last positions where there is no room, and says so", () => {
     const long = Array.from({ length: 60 }, (_, i) => ({ text: `t${i}` }));
     const pattern = long.map((_, q) => long.map((_, k) => (k <= q ? 1 / (q + 1) : 0)));

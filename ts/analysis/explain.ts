@@ -7,6 +7,7 @@ import type { HookedTransformer } from "../models/hooked-transformer.ts";
 import { fromFloat32Array, type Tensor, tidy } from "../tensor/index.ts";
 import type { Candidate, ExplainReport, LensRow } from "./explain-report.ts";
 
+/** Settings of {@link explain}. */
 export interface ExplainOptions {
   /**
    * How the report calls the model.
@@ -27,7 +28,12 @@ export interface ExplainOptions {
    * The head whose attention to report.
    * @default the one with the largest effect
    */
-  readonly head?: { readonly layer: number; readonly head: number };
+  readonly head?: {
+    /** From 0. */
+    readonly layer: number;
+    /** Number within the layer, from 0. */
+    readonly head: number;
+  };
 }
 
 /** Positions times rows that one forward of the ablation sweep takes on at most, which bounds its memory. */
@@ -135,7 +141,8 @@ class Explanation {
   #residuals(): [Tensor, Tensor[]] {
     const names = residualNames(this.#model.cfg.n_layers);
     const [logits, cache] = this.#model.runWithCache(this.#tokens, { namesFilter: names });
-    return [logits, names.map((name) => cache.get(name))];
+    using recorded = cache;
+    return [logits, names.map((name) => recorded.get(name))];
   }
 
   /** The final norm and the unembedding of a residual stream: `[batch, pos, d_model]` to `[batch, pos, d_vocab]`. */
@@ -213,7 +220,8 @@ class Explanation {
       startAtLayer: layer,
       stopAtLayer: layer + 1,
     });
-    const pattern = cache.get(name).narrow(1, head, 1).squeeze([0, 1]);
+    using recorded = cache;
+    const pattern = recorded.get(name).narrow(1, head, 1).squeeze([0, 1]);
     return {
       layer,
       head,

@@ -21,6 +21,8 @@ export type AxesLookup = (
  * have their own keys, with `_grad` behind the name.
  *
  * A tensor got from it shares its elements with the cache and lives on when the cache is disposed.
+ *
+ * @category Recorded tensors
  */
 export class ActivationMap<P = unknown> implements Iterable<[CacheKey<P>, Tensor]>, Disposable {
   /** @internal */

@@ -100,13 +100,17 @@ export class UnknownHookError extends HooklensError {
 
 /** A hook point that exists but is off in this model. */
 export class HookDisabledError extends HooklensError {
+  /** Name of the point. */
   readonly hook = String(this.details["name"]);
 }
 
 /** A hook returned a tensor of another shape than the activation's. */
 export class HookShapeError extends HooklensError {
+  /** Name of the point. */
   readonly hook = String(this.details["hook"]);
+  /** The activation's shape. */
   readonly expected = numbers(this.details["expected"]);
+  /** The shape that the hook returned. */
   readonly got = numbers(this.details["got"]);
 }
 
@@ -127,13 +131,17 @@ export class NotSingleTokenError extends HooklensError {}
 
 /** A sequence longer than the model's context. */
 export class ContextLengthError extends HooklensError {
+  /** Tokens of the sequence. */
   readonly required = Number(this.details["required"]);
+  /** Tokens that fit. */
   readonly nCtx = Number(this.details["nCtx"]);
 }
 
 /** A model of an architecture that is not implemented. */
 export class UnsupportedArchitectureError extends HooklensError {
+  /** The architecture's name in the checkpoint. */
   readonly got = String(this.details["got"]);
+  /** Names of the architectures that load. */
   readonly supported = strings(this.details["supported"]);
 }
 
@@ -164,7 +172,10 @@ const CLASSES: { readonly [code in ErrorCode]?: ErrorClass } = {
 
 for (const type of Object.values(CLASSES)) type.prototype.name = type.name;
 
-/** An error of the class that belongs to `code`. */
+/**
+ * An error of the class that belongs to `code`.
+ * @internal
+ */
 export function hooklensError(code: ErrorCode, message: string, details: ErrorDetails = {}): HooklensError {
   return new (CLASSES[code] ?? HooklensError)(code, message, details);
 }
@@ -182,7 +193,10 @@ function camelCase(name: string): string {
 
 const PREFIX = "hooklens:";
 
-/** Rebuilds an error of the engine; gives null for anything else. */
+/**
+ * Rebuilds an error of the engine; gives null for anything else.
+ * @internal
+ */
 export function parseEngineError(error: unknown): HooklensError | null {
   if (!(error instanceof Error) || !error.message.startsWith(PREFIX)) return null;
   const data: EngineErrorData = JSON.parse(error.message.slice(PREFIX.length));

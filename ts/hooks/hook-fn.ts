@@ -34,19 +34,31 @@ export type HookResult = Tensor | readonly [Tensor] | null | undefined | void;
  * occur (it is compared both ways, like a method).
  */
 export type HookFn<A extends Axes = Axes> = {
+  /** Gets what passes the point, an activation or a gradient, and where that is. */
   call(value: Tensor<A>, hook: HookPointLike): HookResult;
 }["call"];
 
 /** Chooses points by name. */
-export type NamePredicate<P = unknown> = { call(name: NameOf<P>): boolean }["call"];
+export type NamePredicate<P = unknown> = {
+  /** True for the points that are meant. */
+  call(name: NameOf<P>): boolean;
+}["call"];
 
 /** A hook that stores what passes: made by `getCachingHooks`, accepted wherever a hook function is. */
 export class Capture {
+  /** Where it stores. @internal */
+  readonly cache: EngineCache;
+  /** What it stores, and in which form. @internal */
+  readonly options: CaptureOptions;
+  /** Told the key after each recording; for destinations that the engine cannot write to. @internal */
+  readonly deliver: ((key: string) => void) | null;
+
   /** @internal */
-  constructor(
-    readonly cache: EngineCache,
-    readonly options: CaptureOptions,
-  ) {}
+  constructor(cache: EngineCache, options: CaptureOptions, deliver: ((key: string) => void) | null = null) {
+    this.cache = cache;
+    this.options = options;
+    this.deliver = deliver;
+  }
 }
 
 /** What can be attached to a point: a function, or data that the engine runs by itself. */

@@ -97,9 +97,10 @@ export function layerOf(name: string | null): number {
  * The identity, placed on an activation: hooks attached to it see and may replace what passes, and its gradient.
  *
  * @typeParam A names of the activation's axes, from the constructor's argument.
+ * @category The hook point
  */
 export class HookPoint<const A extends Axes = Axes> extends Module {
-  /** Exists in types only. */
+  /** Exists in types only. @internal */
   declare readonly [axesOf]: A;
   readonly #axes: readonly string[];
   readonly #default: boolean;
@@ -220,6 +221,7 @@ export class HookPoint<const A extends Axes = Axes> extends Module {
     }
     const handle = handleOf(x);
     const passed = site.store.registry.fire(site.id, handle);
+    site.store.holdRecorded();
     return passed === handle ? x : wrap(passed, x.axes);
   }
 

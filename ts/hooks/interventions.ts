@@ -35,32 +35,113 @@ export type EditPositions = number | readonly number[] | Range;
 export type EditSelection = { readonly [axis: string]: EditPositions };
 
 /** A place in a spec for a tensor: its number in {@link Intervention.tensors}. */
-interface TensorRef {
+export interface TensorRef {
+  /** Place in {@link Intervention.tensors}, from 0. */
   readonly tensor: number;
 }
 
-/** A number that JSON has no sign for is spelled. */
+/**
+ * A number that JSON has no sign for is spelled.
+ * @inline
+ */
 type JsonNumber = number | "inf" | "-inf";
 
+/** @inline */
 type Operand = JsonNumber | TensorRef;
+
+/** {@link zero} as JSON. */
+export interface ZeroSpec {
+  /** Which edit. */
+  readonly kind: "zero";
+}
+
+/** {@link scale} as JSON. */
+export interface ScaleSpec {
+  /** Which edit. */
+  readonly kind: "scale";
+  /** What to multiply by. */
+  readonly factor: Operand;
+}
+
+/** {@link add} and {@link set} as JSON. */
+export interface ValueSpec {
+  /** Which edit. */
+  readonly kind: "add" | "set";
+  /** What to add, or to put in place of the activation. */
+  readonly value: Operand;
+}
+
+/** {@link clamp} as JSON. */
+export interface ClampSpec {
+  /** Which edit. */
+  readonly kind: "clamp";
+  /** Lower bound; null for none. */
+  readonly min: JsonNumber | null;
+  /** Upper bound; null for none. */
+  readonly max: JsonNumber | null;
+}
+
+/** {@link projectOut} as JSON. */
+export interface ProjectOutSpec {
+  /** Which edit. */
+  readonly kind: "project_out";
+  /** A direction `[d]`, or several `[k, d]`. */
+  readonly direction: TensorRef;
+}
+
+/** {@link meanAblate} over axes as JSON. */
+export interface OwnMeanSpec {
+  /** Which edit. */
+  readonly kind: "mean_ablate";
+  /** Names of the axes over which the mean is taken. */
+  readonly over: readonly string[];
+}
+
+/** {@link meanAblate} by a mean computed before, as JSON. */
+export interface GivenMeanSpec {
+  /** Which edit. */
+  readonly kind: "mean_ablate";
+  /** The mean. */
+  readonly mean: TensorRef;
+}
+
+/** {@link patchFrom} as JSON. */
+export interface PatchSpec {
+  /** Which edit. */
+  readonly kind: "patch";
+  /** The value from another run. */
+  readonly source: TensorRef;
+}
+
+/** {@link knockOutEdges} as JSON. */
+export interface KnockOutSpec {
+  /** Which edit. */
+  readonly kind: "knock_out_edges";
+  /** Positions between which attention is stopped. */
+  readonly edges: readonly (readonly [query: number, key: number])[];
+  /** See {@link KnockOutOptions.renormalise}. */
+  readonly renormalise: boolean;
+}
+
+/** Where an edit as JSON applies. */
+export interface SelectedSpec {
+  /** Everywhere if left out. */
+  readonly at?: EditSelection;
+}
 
 /** What an intervention does, as JSON. */
 export type InterventionSpec = (
-  | { readonly kind: "zero" }
-  | { readonly kind: "scale"; readonly factor: Operand }
-  | { readonly kind: "add"; readonly value: Operand }
-  | { readonly kind: "set"; readonly value: Operand }
-  | { readonly kind: "clamp"; readonly min: JsonNumber | null; readonly max: JsonNumber | null }
-  | { readonly kind: "project_out"; readonly direction: TensorRef }
-  | { readonly kind: "mean_ablate"; readonly over: readonly string[] }
-  | { readonly kind: "mean_ablate"; readonly mean: TensorRef }
-  | { readonly kind: "patch"; readonly source: TensorRef }
-  | {
-      readonly kind: "knock_out_edges";
-      readonly edges: readonly (readonly [query: number, key: number])[];
-      readonly renormalise: boolean;
-    }
-) & { readonly at?: EditSelection };
+  | ZeroSpec
+  | ScaleSpec
+  | ValueSpec
+  | ClampSpec
+  | ProjectOutSpec
+  | OwnMeanSpec
+  | GivenMeanSpec
+  | PatchSpec
+  | KnockOutSpec
+) &
+  SelectedSpec;
 
 /** An edit as data. Made by {@link zero}, {@link scale} and their like. */
 export class Intervention {

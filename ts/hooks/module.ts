@@ -18,7 +18,11 @@ export interface LoadStateOptions {
   readonly strict?: boolean;
 }
 
-/** A part of a model: holds parameters, hook points and other modules in its properties. */
+/**
+ * A part of a model: holds parameters, hook points and other modules in its properties.
+ *
+ * @category Parts and parameters
+ */
 export class Module {
   /** The path from the root; null until the root's `setup()` has run. */
   name: string | null = null;

@@ -29,7 +29,7 @@ export type Axes = readonly string[];
 /** Hook-point names and the axes of their activations. */
 export type Points = { readonly [name: string]: Axes };
 
-/** Marks a class whose points are listed by hand rather than derived from its properties. */
+/** Marks a class whose points are listed by hand rather than derived from its properties. @internal */
 export declare const pointNames: unique symbol;
 
 type Join<Prefix extends string, Key extends string> = Prefix extends "" ? Key : `${Prefix}.${Key}`;
@@ -37,7 +37,10 @@ type Join<Prefix extends string, Key extends string> = Prefix extends "" ? Key :
 /** Properties that every module has; their hook points, if any, are views and not children. */
 type OwnKeys<M> = Exclude<Extract<keyof M, string>, keyof HookedRoot | keyof Module>;
 
-/** No points. Not `unknown`, which would swallow the others in a union. */
+/**
+ * No points. Not `unknown`, which would swallow the others in a union.
+ * @inline
+ */
 type None = Record<never, never>;
 
 /** The intersection of a union's members. */
@@ -67,7 +70,8 @@ type Collect<M, Prefix extends string, Depth extends number> = [Depth] extends [
           : None;
 
 /** The hook points of a root: derived from the class of a module of one's own, listed for built-in models. */
-export type PointsOf<Root> = Root extends { readonly [pointNames]: infer P } ? P : Collect<Root, "", 7>;
+export type PointsOf<Root> =
+  Root extends Readonly<Record<typeof pointNames, infer P>> ? P : Collect<Root, "", 7>;
 
 /** The names in `P`; any string when no name is known (a root seen through its base class). */
 export type NameOf<P> = [keyof P] extends [never] ? string : Extract<keyof P, string>;
@@ -91,6 +95,20 @@ export type GradName<Name extends string> = `${Name}_grad`;
 /** The axes of what is cached under `Key`, an activation or a gradient. */
 export type AxesOfKey<P, Key extends string> =
   Key extends GradName<infer Name> ? AxesAt<P, Name> : AxesAt<P, Key>;
+
+/**
+ * Points with the axes that a cache has: without the batch axis where it was recorded with `removeBatchDim`, of unknown
+ * names where only the running program knows whether.
+ */
+export type Recorded<P, RemoveBatch extends boolean> = [RemoveBatch] extends [false]
+  ? P
+  : {
+      readonly [Name in keyof P]: [RemoveBatch] extends [true]
+        ? P[Name] extends readonly ["batch", ...infer Rest]
+          ? readonly [...Rest]
+          : P[Name]
+        : Axes;
+    };
 
 /** A key that is known only when the program runs; never for literals, so that misspelt ones do not pass. */
 export type DynamicKey<Key extends string> = string extends Key

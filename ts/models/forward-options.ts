@@ -45,6 +45,25 @@ export interface ForwardOptions<
   readonly attentionMask?: Tensor | readonly (readonly number[])[] | null;
 }
 
+/** How far a forward is. */
+export interface Progress {
+  /** Blocks that have run. */
+  readonly done: number;
+  /** Blocks that were to run; fewer do where nobody asks for what comes later. */
+  readonly total: number;
+}
+
+/** Options of the asynchronous calls. */
+export interface AsyncOptions {
+  /** Ends the forward after the block that is running; the promise is rejected with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** Called after each block. What it throws ends the forward. */
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+/** The names of {@link AsyncOptions}. */
+export const ASYNC_KEYS: ReadonlySet<string> = new Set(["signal", "onProgress"]);
+
 /** The names of the options. */
 export const FORWARD_KEYS: ReadonlySet<string> = new Set([
   "returnType",
@@ -60,7 +79,18 @@ export const FORWARD_KEYS: ReadonlySet<string> = new Set([
 /** `[batch, pos, d_vocab]` */
 export type Logits = Tensor<readonly ["batch", "pos", "d_vocab"]>;
 
-/** What `forward` gives for these options. */
+/** What `forward` gives with `returnType: "both"`. */
+export interface LogitsAndLoss {
+  /** The logits, `[batch, pos, d_vocab]`. */
+  readonly logits: Logits;
+  /** The mean cross-entropy of the next tokens in nats, one element; with `lossPerToken` `[batch, pos - 1]`. */
+  readonly loss: Tensor;
+}
+
+/**
+ * What `forward` gives for these options: the residual stream `[batch, pos, d_model]` with `stopAtLayer`, else what
+ * `returnType` says.
+ */
 export type ForwardOutput<R extends ReturnType, Stop extends number | null> = [Stop] extends [number]
   ? Tensor<readonly ["batch", "pos", "d_model"]>
   : R extends "logits"
@@ -68,5 +98,5 @@ export type ForwardOutput<R extends ReturnType, Stop extends number | null> = [S
     : R extends "loss"
       ? Tensor
       : R extends "both"
-        ? { readonly logits: Logits; readonly loss: Tensor }
+        ? LogitsAndLoss
         : null;

@@ -1,4 +1,4 @@
-/** Activation functions, element by element except {@link ActivationOps.softmax} and its kin. Integers throw `wrong_dtype`. */
+/** Activation functions, element by element except {@link Tensor.softmax} and its kin. Integers throw `wrong_dtype`. */
 
 import type { DType } from "../engine/engine.ts";
 import { type Dim, dimNumber } from "./axes.ts";
@@ -6,7 +6,11 @@ import { MatrixOps } from "./matrices.ts";
 import { run } from "./operation.ts";
 import type { Tensor } from "./tensor.ts";
 
-/** The non-linear functions between the layers of a network. */
+/**
+ * The non-linear functions between the layers of a network.
+ *
+ * @category Activation functions
+ */
 export abstract class ActivationOps<
   Axes extends readonly string[] = readonly string[],
   out D extends DType = DType,

@@ -47,11 +47,13 @@ export function runBinary<D extends DType = DType>(
 }
 
 /**
- * Arithmetic and comparison.
+ * Operations on two operands, element by element.
  *
  * Shapes broadcast: `[batch, 1, d]` with `[pos, d]` gives `[batch, pos, d]`; shapes that do not fit throw
  * `shape_mismatch`. A whole number keeps an integer tensor integer; any other number makes it float. The result keeps
  * the axis names of the operand with more axes (of this tensor, if they have equally many).
+ *
+ * @category Arithmetic and comparison
  */
 export abstract class ArithmeticOps<
   Axes extends readonly string[] = readonly string[],

@@ -23,6 +23,23 @@ export interface OverOptions<Axes extends readonly string[] = readonly string[]>
   readonly keepdim?: boolean;
 }
 
+/** What {@link Tensor.argmax} and {@link Tensor.argmin} run over: nothing (all elements), an axis, or that with `keepdim`. */
+export type OverOne<Axes extends readonly string[] = readonly string[]> =
+  | null
+  | Dim<Axes>
+  | OverOneOptions<Axes>;
+
+/** The long form of {@link OverOne}. */
+export interface OverOneOptions<Axes extends readonly string[] = readonly string[]> {
+  /** The axis. */
+  readonly dim: Dim<Axes>;
+  /**
+   * Keep the axis with size 1.
+   * @default false
+   */
+  readonly keepdim?: boolean;
+}
+
 /** `Axes` without the names in `Names`; unknown where that cannot be told. */
 export type Without<Axes extends readonly string[], Names> = number extends Axes["length"]
   ? readonly string[]
@@ -48,9 +65,9 @@ export type AfterReduction<Axes extends readonly string[], R> = R extends null |
     ? Without<Axes, Names>
     : R extends number | string
       ? Without<Axes, R>
-      : R extends { readonly keepdim: true }
+      : R extends Readonly<Record<"keepdim", true>>
         ? Axes
-        : R extends { readonly keepdim: infer K }
+        : R extends Readonly<Record<"keepdim", infer K>>
           ? boolean extends K
             ? readonly string[]
             : AfterDim<Axes, R>

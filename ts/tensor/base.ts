@@ -40,7 +40,11 @@ export function isTensor(value: unknown): value is Tensor {
   return TensorBase.isTensor(value);
 }
 
-/** The first link of the chain that ends in `Tensor`. */
+/**
+ * What is known about a tensor without looking at its elements, and its end.
+ *
+ * @category About a tensor
+ */
 export abstract class TensorBase<Axes extends AnyAxes = AnyAxes, out D extends DType = DType> {
   #handle: EngineTensor | null;
   #shape: readonly number[] | null = null;

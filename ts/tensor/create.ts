@@ -24,19 +24,25 @@ export interface TensorOptions<D extends DType = DType> extends CreateOptions<D>
   readonly shape?: readonly number[];
 }
 
-/** A tensor with axes of unknown names. */
-type Of<D extends DType> = Tensor<readonly string[], D>;
-
 /** Typed arrays that {@link tensor} takes, and the dtype that each becomes. */
 export interface ArrayDTypes {
+  /** The same elements. */
   Float32Array: "float32";
+  /** The same elements. */
   Float64Array: "float64";
+  /** The same elements. */
   Uint8Array: "uint8";
+  /** Its elements; operations do not clamp. */
   Uint8ClampedArray: "uint8";
+  /** The same elements. */
   Uint32Array: "uint32";
+  /** The same elements. */
   BigInt64Array: "int64";
+  /** Widened: there is no smaller signed dtype. */
   Int32Array: "int64";
+  /** Widened: there is no smaller signed dtype. */
   Int16Array: "int64";
+  /** Widened: there is no smaller signed dtype. */
   Int8Array: "int64";
 }
 
@@ -52,7 +58,8 @@ export type NumericArray =
   | Int16Array
   | Int8Array;
 
-type DTypeOf<A extends NumericArray> = A[typeof Symbol.toStringTag] extends keyof ArrayDTypes
+/** The dtype that a typed array becomes. */
+export type DTypeOf<A extends NumericArray> = A[typeof Symbol.toStringTag] extends keyof ArrayDTypes
   ? ArrayDTypes[A[typeof Symbol.toStringTag]]
   : DType;
 
@@ -89,11 +96,23 @@ export function finish<Axes extends readonly string[], D extends DType>(
 export function tensor<D extends DType>(
   data: Nested<number> | Nested<boolean> | Nested<bigint> | NumericArray,
   options: TensorOptions<D> & { readonly dtype: D },
-): Of<D>;
-export function tensor<A extends NumericArray>(data: A, options?: TensorOptions<never>): Of<DTypeOf<A>>;
-export function tensor(data: Nested<number>, options?: TensorOptions<never>): Of<"float32">;
-export function tensor(data: Nested<boolean>, options?: TensorOptions<never>): Of<"bool">;
-export function tensor(data: Nested<bigint>, options?: TensorOptions<never>): Of<"int64">;
+): Tensor<readonly string[], D>;
+export function tensor<A extends NumericArray>(
+  data: A,
+  options?: TensorOptions<never>,
+): Tensor<readonly string[], DTypeOf<A>>;
+export function tensor(
+  data: Nested<number>,
+  options?: TensorOptions<never>,
+): Tensor<readonly string[], "float32">;
+export function tensor(
+  data: Nested<boolean>,
+  options?: TensorOptions<never>,
+): Tensor<readonly string[], "bool">;
+export function tensor(
+  data: Nested<bigint>,
+  options?: TensorOptions<never>,
+): Tensor<readonly string[], "int64">;
 export function tensor(
   data: Nested<number> | Nested<boolean> | Nested<bigint> | NumericArray,
   options: TensorOptions = {},
@@ -121,7 +140,7 @@ export function fromFloat32Array(
   data: Float32Array,
   shape: readonly number[] = [data.length],
   options: Omit<CreateOptions, "dtype"> = {},
-): Of<"float32"> {
+): Tensor<readonly string[], "float32"> {
   return finish(engine().fromBits(data, "float32", shape, "cpu"), options);
 }
 
@@ -201,7 +220,7 @@ function int64(x: bigint, i: number): bigint {
 export function zeros<D extends DType = "float32">(
   shape: readonly number[],
   options: CreateOptions<D> = {},
-): Of<D> {
+): Tensor<readonly string[], D> {
   const [made] = callEngine("zeros", [], { size: shape, dtype: options.dtype, device: options.device });
   return finish(made, options);
 }
@@ -210,7 +229,7 @@ export function zeros<D extends DType = "float32">(
 export function ones<D extends DType = "float32">(
   shape: readonly number[],
   options: CreateOptions<D> = {},
-): Of<D> {
+): Tensor<readonly string[], D> {
   const [made] = callEngine("ones", [], { size: shape, dtype: options.dtype, device: options.device });
   return finish(made, options);
 }
@@ -220,10 +239,22 @@ export function full<D extends DType>(
   shape: readonly number[],
   value: number | bigint | boolean,
   options: CreateOptions<D> & { readonly dtype: D },
-): Of<D>;
-export function full(shape: readonly number[], value: number, options?: CreateOptions<never>): Of<"float32">;
-export function full(shape: readonly number[], value: boolean, options?: CreateOptions<never>): Of<"bool">;
-export function full(shape: readonly number[], value: bigint, options?: CreateOptions<never>): Of<"int64">;
+): Tensor<readonly string[], D>;
+export function full(
+  shape: readonly number[],
+  value: number,
+  options?: CreateOptions<never>,
+): Tensor<readonly string[], "float32">;
+export function full(
+  shape: readonly number[],
+  value: boolean,
+  options?: CreateOptions<never>,
+): Tensor<readonly string[], "bool">;
+export function full(
+  shape: readonly number[],
+  value: bigint,
+  options?: CreateOptions<never>,
+): Tensor<readonly string[], "int64">;
 export function full(
   shape: readonly number[],
   value: number | bigint | boolean,
@@ -257,13 +288,20 @@ export function fullLike<Axes extends readonly string[], D extends DType>(
 }
 
 /** The identity matrix `[n, m]`, square if `m` is left out. */
-export function eye<D extends DType = "float32">(n: number, options?: CreateOptions<D>): Of<D>;
-export function eye<D extends DType = "float32">(n: number, m: number, options?: CreateOptions<D>): Of<D>;
+export function eye<D extends DType = "float32">(
+  n: number,
+  options?: CreateOptions<D>,
+): Tensor<readonly string[], D>;
+export function eye<D extends DType = "float32">(
+  n: number,
+  m: number,
+  options?: CreateOptions<D>,
+): Tensor<readonly string[], D>;
 export function eye<D extends DType = "float32">(
   n: number,
   m: number | CreateOptions<D> = n,
   options: CreateOptions<D> = {},
-): Of<D> {
+): Tensor<readonly string[], D> {
   const settings = typeof m === "object" ? m : options;
   const args = { n, m: typeof m === "number" ? m : n, dtype: settings.dtype, device: settings.device };
   const [made] = callEngine("eye", [], args);

@@ -8,9 +8,11 @@ import { NeuralOps } from "./neural.ts";
 import { callEngine, run } from "./operation.ts";
 import type { Tensor } from "./tensor.ts";
 
-type Named<D extends DType> = Tensor<readonly string[], D>;
-
-/** Elements as JavaScript values. Each call copies the elements over the boundary once, never one by one. */
+/**
+ * Elements as JavaScript values. Each call copies the elements over the boundary once, never one by one.
+ *
+ * @category Data, dtypes and devices
+ */
 export abstract class DataOps<
   Axes extends readonly string[] = readonly string[],
   out D extends DType = DType,
@@ -65,12 +67,12 @@ export abstract class DataOps<
    * The elements in their own dtype, row-major, copied once: bool as bytes 0 and 1, float16 and bfloat16 as their
    * 16 bits (use {@link toFloat32Array} for numbers).
    */
-  toTypedArray(this: Named<"float32">): Float32Array;
-  toTypedArray(this: Named<"float64">): Float64Array;
-  toTypedArray(this: Named<"float16" | "bfloat16">): Uint16Array;
-  toTypedArray(this: Named<"uint8" | "bool">): Uint8Array;
-  toTypedArray(this: Named<"uint32">): Uint32Array;
-  toTypedArray(this: Named<"int64">): BigInt64Array;
+  toTypedArray(this: Tensor<readonly string[], "float32">): Float32Array;
+  toTypedArray(this: Tensor<readonly string[], "float64">): Float64Array;
+  toTypedArray(this: Tensor<readonly string[], "float16" | "bfloat16">): Uint16Array;
+  toTypedArray(this: Tensor<readonly string[], "uint8" | "bool">): Uint8Array;
+  toTypedArray(this: Tensor<readonly string[], "uint32">): Uint32Array;
+  toTypedArray(this: Tensor<readonly string[], "int64">): BigInt64Array;
   toTypedArray(): Bits;
   toTypedArray(): Bits {
     return handleOf(this).toBits();

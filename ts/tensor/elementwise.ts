@@ -8,6 +8,8 @@ import type { Tensor } from "./tensor.ts";
 /**
  * Functions of one operand. Those with a fractional result take integers too and give float32; those that need a
  * float throw `wrong_dtype` otherwise.
+ *
+ * @category Functions of each element
  */
 export abstract class ElementwiseOps<
   Axes extends readonly string[] = readonly string[],

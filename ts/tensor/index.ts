@@ -1,12 +1,13 @@
 /** The public names of the tensor library. */
 
 export type { Closeness, Operand } from "./arithmetic.ts";
-export type { AfterReduction, Dim, Over, OverOptions, Without } from "./axes.ts";
+export type { AfterReduction, Dim, Over, OverOne, OverOneOptions, OverOptions, Without } from "./axes.ts";
 export { isTensor } from "./base.ts";
 export {
   type ArrayDTypes,
   arange,
   type CreateOptions,
+  type DTypeOf,
   eye,
   fromFloat32Array,
   full,
@@ -36,7 +37,7 @@ export {
 } from "./functions.ts";
 export { enableGrad, type GradOptions, grad, isGradEnabled, noGrad, parameter } from "./gradients.ts";
 export { type AxisIndex, type IndexItem, type NamedIndex, type Range, slice } from "./indexing.ts";
-export type { Eigh, Qr, Svd } from "./matrices.ts";
+export type { Eigh, Qr, SlogDet, Svd } from "./matrices.ts";
 export { keep, type MemoryUse, memory, setMemoryLimit, tidy } from "./memory.ts";
 export type { Nested, NestedArray, NestedOfRank } from "./nested.ts";
 export type {
@@ -60,7 +61,7 @@ export {
   randn,
   randperm,
 } from "./random.ts";
-export type { ValuesAndIndices } from "./reductions.ts";
+export type { MinMax, ValuesAndIndices } from "./reductions.ts";
 export type { Unique } from "./selection.ts";
 export type { PatternSizes } from "./shapes.ts";
 export { type BackwardOptions, Tensor } from "./tensor.ts";

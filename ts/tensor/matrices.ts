@@ -31,7 +31,19 @@ export interface Eigh {
   readonly vectors: Tensor;
 }
 
-/** Products of matrices, factorisations and solving. Leading axes are a batch. */
+/** A determinant in two parts: `sign * exp(logabsdet)`. */
+export interface SlogDet {
+  /** `[...]`: −1, 0 or 1. */
+  readonly sign: Tensor;
+  /** `[...]`: the logarithm of the magnitude, −∞ for singular matrices. */
+  readonly logabsdet: Tensor;
+}
+
+/**
+ * Products of matrices, factorisations and solving. Leading axes are a batch.
+ *
+ * @category Matrices
+ */
 export abstract class MatrixOps<
   Axes extends readonly string[] = readonly string[],
   out D extends DType = DType,
@@ -104,7 +116,7 @@ export abstract class MatrixOps<
   }
 
   /** Sign and logarithm of the magnitude of the determinant of `[..., n, n]`: for determinants too large or small. */
-  slogdet(): { readonly sign: Tensor; readonly logabsdet: Tensor } {
+  slogdet(): SlogDet {
     const [sign, logabsdet] = runPair("slogdet", [this]);
     return { sign, logabsdet };
   }

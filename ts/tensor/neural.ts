@@ -9,7 +9,7 @@ import type { Tensor } from "./tensor.ts";
 /** How a loss combines its elements. */
 export type LossReduction = "mean" | "sum" | "none";
 
-/** Options of {@link NeuralOps.crossEntropy} and {@link NeuralOps.nllLoss}. */
+/** Options of {@link Tensor.crossEntropy} and {@link Tensor.nllLoss}. */
 export interface ClassLossOptions {
   /** @default "mean" */
   readonly reduction?: LossReduction;
@@ -20,7 +20,7 @@ export interface ClassLossOptions {
   readonly ignoreIndex?: number;
 }
 
-/** Options of {@link NeuralOps.crossEntropy}. */
+/** Options of {@link Tensor.crossEntropy}. */
 export interface CrossEntropyOptions extends ClassLossOptions {
   /**
    * Share of the target that is spread evenly over all classes.
@@ -29,7 +29,7 @@ export interface CrossEntropyOptions extends ClassLossOptions {
   readonly labelSmoothing?: number;
 }
 
-/** Options of {@link NeuralOps.layerNorm}. */
+/** Options of {@link Tensor.layerNorm}. */
 export interface LayerNormOptions {
   /** Shape `normalizedShape`; 1 if left out. */
   readonly weight?: Tensor | null;
@@ -39,7 +39,7 @@ export interface LayerNormOptions {
   readonly eps?: number;
 }
 
-/** Options of {@link NeuralOps.rmsNorm}. */
+/** Options of {@link Tensor.rmsNorm}. */
 export interface RmsNormOptions {
   /** Shape `normalizedShape`; 1 if left out. */
   readonly weight?: Tensor | null;
@@ -47,7 +47,7 @@ export interface RmsNormOptions {
   readonly eps?: number;
 }
 
-/** Options of {@link NeuralOps.klDiv}. */
+/** Options of {@link Tensor.klDiv}. */
 export interface KlDivOptions {
   /** `"batchmean"` divides the sum by the size of the first axis. @default "mean" */
   readonly reduction?: LossReduction | "batchmean";
@@ -55,7 +55,7 @@ export interface KlDivOptions {
   readonly logTarget?: boolean;
 }
 
-/** Options of {@link NeuralOps.ropeRotateHalf} and {@link NeuralOps.ropeInterleaved}. */
+/** Options of {@link Tensor.ropeRotateHalf} and {@link Tensor.ropeInterleaved}. */
 export interface RopeOptions {
   /** The slowest pair turns by `1 / base` a position, nearly. @default 10000 */
   readonly base?: number;
@@ -63,7 +63,7 @@ export interface RopeOptions {
   readonly rotaryDim?: number;
 }
 
-/** Options of {@link NeuralOps.scaledDotProductAttention}. */
+/** Options of {@link Tensor.scaledDotProductAttention}. */
 export interface AttentionOptions {
   /** `[..., query, key]`: bool (true may attend) or float (added to the scores). */
   readonly mask?: Tensor | null;
@@ -75,7 +75,11 @@ export interface AttentionOptions {
   readonly enableGqa?: boolean;
 }
 
-/** Building blocks of networks; see each for its shapes. Integers throw `wrong_dtype`. */
+/**
+ * Building blocks of networks; see each for its shapes. Integers throw `wrong_dtype`.
+ *
+ * @category Layers and losses
+ */
 export abstract class NeuralOps<
   Axes extends readonly string[] = readonly string[],
   out D extends DType = DType,

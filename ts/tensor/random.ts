@@ -22,8 +22,6 @@ export interface DrawOptions {
   readonly seed?: number | bigint;
 }
 
-type Of<D extends DType> = Tensor<readonly string[], D>;
-
 /** Restarts the generator that draws without a seed of their own come from. */
 export function manualSeed(seed: number | bigint): void {
   callEngine("manual_seed", [], { seed });
@@ -33,7 +31,7 @@ export function manualSeed(seed: number | bigint): void {
 export function rand<D extends DType = "float32">(
   shape: readonly number[],
   options: RandomOptions<D> = {},
-): Of<D> {
+): Tensor<readonly string[], D> {
   const { dtype, device, seed } = options;
   return finish(callEngine("rand", [], { size: shape, dtype, device, seed })[0], options);
 }
@@ -42,7 +40,7 @@ export function rand<D extends DType = "float32">(
 export function randn<D extends DType = "float32">(
   shape: readonly number[],
   options: RandomOptions<D> = {},
-): Of<D> {
+): Tensor<readonly string[], D> {
   const { dtype, device, seed } = options;
   return finish(callEngine("randn", [], { size: shape, dtype, device, seed })[0], options);
 }
@@ -53,13 +51,16 @@ export function randint<D extends DType = "int64">(
   high: number,
   shape: readonly number[],
   options: RandomOptions<D> = {},
-): Of<D> {
+): Tensor<readonly string[], D> {
   const { dtype, device, seed } = options;
   return finish(callEngine("randint", [], { low, high, size: shape, dtype, device, seed })[0], options);
 }
 
 /** The whole numbers below `n` in random order, int64 `[n]`. */
-export function randperm(n: number, options: Omit<RandomOptions, "dtype"> = {}): Of<"int64"> {
+export function randperm(
+  n: number,
+  options: Omit<RandomOptions, "dtype"> = {},
+): Tensor<readonly string[], "int64"> {
   const { device, seed } = options;
   return finish(callEngine("randperm", [], { n, device, seed })[0], options);
 }
@@ -80,7 +81,7 @@ export function multinomial(
   weights: Tensor,
   count: number,
   options: DrawOptions & { readonly replacement?: boolean } = {},
-): Of<"int64"> {
+): Tensor<readonly string[], "int64"> {
   const { replacement, seed } = options;
   return run("multinomial", [weights], { num_samples: count, replacement, seed });
 }

@@ -7,6 +7,7 @@ import {
   type Dim,
   dimNumber,
   type Over,
+  type OverOne,
   reduction,
   type Without,
 } from "./axes.ts";
@@ -22,6 +23,14 @@ export interface ValuesAndIndices<Axes extends readonly string[] = readonly stri
   readonly indices: Tensor<Axes, "int64">;
 }
 
+/** The extremes of the elements. */
+export interface MinMax<Axes extends readonly string[] = readonly string[]> {
+  /** The smallest element. */
+  readonly min: Tensor<Axes>;
+  /** The largest element. */
+  readonly max: Tensor<Axes>;
+}
+
 /**
  * Reductions. `over` says which axes go: none given means all, then an axis, several, or
  * `{ dim, keepdim: true }` to keep them with size 1; axes go by number or by name.
@@ -33,6 +42,8 @@ export interface ValuesAndIndices<Axes extends readonly string[] = readonly stri
  * x.sum("pos").toArray();                  // [3, 7]
  * x.mean({ dim: 0, keepdim: true }).shape; // [1, 2]
  * ```
+ *
+ * @category Reductions
  */
 export abstract class ReductionOps<
   Axes extends readonly string[] = readonly string[],
@@ -84,12 +95,10 @@ export abstract class ReductionOps<
   }
 
   /** Smallest and largest elements at once. */
-  aminmax<const R extends Over<Axes> = null>(
-    over?: R,
-  ): { readonly min: Tensor<AfterReduction<Axes, R>>; readonly max: Tensor<AfterReduction<Axes, R>> } {
+  aminmax<const R extends Over<Axes> = null>(over?: R): MinMax<AfterReduction<Axes, R>> {
     const { dim, keepdim } = reduction(this.axes, over);
     const [min, max] = runPair("aminmax", [this], { dim, keepdim }, axesAfter(this.axes, dim, keepdim));
-    return { min, max } as { min: Tensor<AfterReduction<Axes, R>>; max: Tensor<AfterReduction<Axes, R>> };
+    return { min, max } as MinMax<AfterReduction<Axes, R>>;
   }
 
   /** Largest element of all, or with an axis the largest along it and where it is. */
@@ -117,16 +126,12 @@ export abstract class ReductionOps<
   }
 
   /** Place of the largest element: in the flattened tensor, or along an axis. */
-  argmax<const R extends Dim<Axes> | { dim: Dim<Axes>; keepdim?: boolean } | null = null>(
-    over?: R,
-  ): Tensor<AfterReduction<Axes, R>, "int64"> {
+  argmax<const R extends OverOne<Axes> = null>(over?: R): Tensor<AfterReduction<Axes, R>, "int64"> {
     return this.#reduce("argmax", over);
   }
 
   /** Place of the smallest element: in the flattened tensor, or along an axis. */
-  argmin<const R extends Dim<Axes> | { dim: Dim<Axes>; keepdim?: boolean } | null = null>(
-    over?: R,
-  ): Tensor<AfterReduction<Axes, R>, "int64"> {
+  argmin<const R extends OverOne<Axes> = null>(over?: R): Tensor<AfterReduction<Axes, R>, "int64"> {
     return this.#reduce("argmin", over);
   }
 

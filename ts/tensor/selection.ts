@@ -7,7 +7,7 @@ import type { ValuesAndIndices } from "./reductions.ts";
 import { ShapeOps } from "./shapes.ts";
 import type { Tensor } from "./tensor.ts";
 
-/** What {@link SelectionOps.unique} finds. */
+/** What {@link Tensor.unique} finds. */
 export interface Unique<D extends DType = DType> {
   /** The distinct elements, sorted. */
   readonly values: Tensor<readonly string[], D>;
@@ -20,6 +20,8 @@ export interface Unique<D extends DType = DType> {
 /**
  * Selection by index. Index tensors are int64; an index outside its axis throws `index_out_of_range`. Gradients flow
  * to the elements that were picked.
+ *
+ * @category Selection
  */
 export abstract class SelectionOps<
   Axes extends readonly string[] = readonly string[],

@@ -16,7 +16,11 @@ function flat(sizes: Sizes): number[] {
   return sizes.flat();
 }
 
-/** Shape and order of axes. Axis names survive where the axes do. */
+/**
+ * Shape and order of axes. Axis names survive where the axes do.
+ *
+ * @category Shape and order of axes
+ */
 export abstract class ShapeOps<
   Axes extends readonly string[] = readonly string[],
   out D extends DType = DType,

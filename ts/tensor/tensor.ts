@@ -36,6 +36,8 @@ export interface BackwardOptions {
  * x.square().sum().backward();
  * x.grad?.toArray(2); // [[2, 4], [6, 8]]
  * ```
+ *
+ * @category Indexing, names and gradients
  */
 export class Tensor<
   Axes extends readonly string[] = readonly string[],
@@ -143,6 +145,7 @@ export class Tensor<
     return grad === null ? null : wrap(grad, this.axes);
   }
 
+  /** Replaces the gradient by a tensor of this one's shape; null clears it. */
   set grad(value: Tensor | null) {
     handleOf(this).setGrad(value === null ? null : handleOf(value));
   }

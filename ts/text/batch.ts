@@ -14,6 +14,7 @@ export type Ids = readonly number[] | readonly (readonly number[])[];
 
 /** Ids of texts, filled up to the longest. */
 export interface Batch {
+  /** `[batch, pos]` */
   readonly tokens: Tokens;
   /** 1 for tokens, 0 for padding, `[batch, pos]`; null if nothing was filled up. */
   readonly attentionMask: Tokens | null;

@@ -6,7 +6,7 @@
 
 import { zerosLike } from "../tensor/create.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { Optimizer, requireSetting, type Slots, type Trained } from "./optimizer.ts";
+import { Optimizer, type ParameterUpdate, requireSetting, type Slots, type Trained } from "./optimizer.ts";
 
 /** Settings of {@link AdamW} and {@link Adam}; each group of parameters may have its own. */
 export interface AdamWOptions {
@@ -33,10 +33,8 @@ export interface AdamWOptions {
   readonly weightDecay?: number;
 }
 
-type Settings = Required<AdamWOptions>;
-
 function checked(optimizer: string, weightDecayByDefault: number) {
-  return (options: AdamWOptions): Settings => {
+  return (options: AdamWOptions): Required<AdamWOptions> => {
     const { lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8, weightDecay = weightDecayByDefault } = options;
     requireSetting(optimizer, lr >= 0, "lr must be 0 or more", lr);
     requireSetting(optimizer, eps >= 0, "eps must be 0 or more", eps);
@@ -50,7 +48,7 @@ function checked(optimizer: string, weightDecayByDefault: number) {
 /** The running means, and the step that they call for. */
 function adaptive(
   grad: Tensor,
-  settings: Settings,
+  settings: Required<AdamWOptions>,
   slots: Slots,
   steps: number,
 ): { step: Tensor; slots: Slots } {
@@ -83,7 +81,7 @@ function adaptive(
  * optimizer.zeroGrad();
  * ```
  */
-export class AdamW extends Optimizer<AdamWOptions, Settings> {
+export class AdamW extends Optimizer<AdamWOptions, Required<AdamWOptions>> {
   /**
    * @param trained Parameters with or without names, or groups of them with settings of their own.
    * @throws `invalid_argument` for settings out of range, for no parameters, for a name that occurs twice, and for a
@@ -93,7 +91,13 @@ export class AdamW extends Optimizer<AdamWOptions, Settings> {
     super("AdamW", trained, options, checked("AdamW", 1e-2));
   }
 
-  protected update(parameter: Tensor, grad: Tensor, settings: Settings, before: Slots, steps: number) {
+  protected update(
+    parameter: Tensor,
+    grad: Tensor,
+    settings: Required<AdamWOptions>,
+    before: Slots,
+    steps: number,
+  ): ParameterUpdate {
     const { step, slots } = adaptive(grad, settings, before, steps);
     return { value: parameter.mul(1 - settings.lr * settings.weightDecay).sub(step), slots };
   }
@@ -104,13 +108,19 @@ export class AdamW extends Optimizer<AdamWOptions, Settings> {
 }
 
 /** Like {@link AdamW}, but weight decay is part of the gradient, as in the original. */
-export class Adam extends Optimizer<AdamWOptions, Settings> {
+export class Adam extends Optimizer<AdamWOptions, Required<AdamWOptions>> {
   /** See {@link AdamW}'s constructor. */
   constructor(trained: Trained<AdamWOptions>, options: AdamWOptions = {}) {
     super("Adam", trained, options, checked("Adam", 0));
   }
 
-  protected update(parameter: Tensor, grad: Tensor, settings: Settings, before: Slots, steps: number) {
+  protected update(
+    parameter: Tensor,
+    grad: Tensor,
+    settings: Required<AdamWOptions>,
+    before: Slots,
+    steps: number,
+  ): ParameterUpdate {
     const pulled = settings.weightDecay === 0 ? grad : grad.add(parameter.mul(settings.weightDecay));
     const { step, slots } = adaptive(pulled, settings, before, steps);
     return { value: parameter.sub(step), slots };

@@ -3,10 +3,12 @@
 export { Adam, AdamW, type AdamWOptions } from "./adamw.ts";
 export { clipGradients } from "./clip-gradients.ts";
 export type {
+  LearningRate,
   NamedParameter,
   Optimizer,
   OptimizerState,
   ParameterGroup,
+  ParameterUpdate,
   Slots,
   Trained,
 } from "./optimizer.ts";

@@ -14,6 +14,7 @@ export type NamedParameter = readonly [name: string, parameter: Tensor];
 
 /** Parameters with settings of their own; what is left out is as for the whole optimizer. */
 export type ParameterGroup<Options> = Options & {
+  /** The group's parameters. */
   readonly parameters: Iterable<NamedParameter> | Iterable<Tensor>;
 };
 
@@ -26,6 +27,14 @@ export type Trained<Options> =
 /** What an optimizer remembers of each parameter. */
 export type Slots = Readonly<Record<string, Tensor>>;
 
+/** What one step makes of a parameter. */
+export interface ParameterUpdate {
+  /** Its new value. */
+  readonly value: Tensor;
+  /** What to remember for the next step. */
+  readonly slots: Slots;
+}
+
 /** The state of an optimizer, to be saved beside the parameters. */
 export interface OptimizerState {
   /** By `<parameter>.<slot>`, with torch's names of slots. */
@@ -34,13 +43,19 @@ export interface OptimizerState {
   readonly steps: Readonly<Record<string, number>>;
 }
 
+/** What the settings of every optimizer have. */
+export interface LearningRate {
+  /** The learning rate. */
+  readonly lr: number;
+}
+
 interface Group<Settings> {
   settings: Settings;
   readonly parameters: readonly NamedParameter[];
 }
 
 /** Updates parameters from their gradients. */
-export abstract class Optimizer<Options, Settings extends { readonly lr: number }> implements Disposable {
+export abstract class Optimizer<Options, Settings extends LearningRate> implements Disposable {
   readonly #name: string;
   readonly #groups: readonly Group<Settings>[];
   readonly #state = new Map<string, { readonly steps: number; readonly slots: Slots }>();
@@ -105,6 +120,7 @@ export abstract class Optimizer<Options, Settings extends { readonly lr: number 
     return this.#groups[0]?.settings.lr ?? 0;
   }
 
+  /** Sets the learning rate of all groups. Below 0 or NaN throws `invalid_argument`. */
   set lr(lr: number) {
     if (!(lr >= 0)) throw this.#invalid(`lr must be 0 or more, got ${lr}`);
     for (const group of this.#groups) group.settings = { ...group.settings, lr };
@@ -143,7 +159,7 @@ export abstract class Optimizer<Options, Settings extends { readonly lr: number 
     settings: Settings,
     slots: Slots,
     steps: number,
-  ): { readonly value: Tensor; readonly slots: Slots };
+  ): ParameterUpdate;
 
   /** The slots that a parameter with these settings has after its first step. */
   protected abstract slotNames(settings: Settings): readonly string[];
@@ -206,6 +222,7 @@ export abstract class Optimizer<Options, Settings extends { readonly lr: number 
     this.#state.clear();
   }
 
+  /** {@link dispose}, so that `using optimizer = …` frees its state. */
   [Symbol.dispose](): void {
     this.dispose();
   }

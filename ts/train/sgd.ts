@@ -2,7 +2,7 @@
 
 import { HooklensError } from "../engine/errors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { Optimizer, requireSetting, type Slots, type Trained } from "./optimizer.ts";
+import { Optimizer, type ParameterUpdate, requireSetting, type Slots, type Trained } from "./optimizer.ts";
 
 /** Settings of {@link SGD}; each group of parameters may have its own. */
 export interface SGDOptions {
@@ -33,9 +33,7 @@ export interface SGDOptions {
   readonly nesterov?: boolean;
 }
 
-type Settings = Required<SGDOptions>;
-
-function checked(options: SGDOptions): Settings {
+function checked(options: SGDOptions): Required<SGDOptions> {
   const { lr = 1e-3, momentum = 0, dampening = 0, weightDecay = 0, nesterov = false } = options;
   requireSetting("SGD", lr >= 0, "lr must be 0 or more", lr);
   requireSetting("SGD", momentum >= 0, "momentum must be 0 or more", momentum);
@@ -58,13 +56,18 @@ function checked(options: SGDOptions): Settings {
  * optimizer.step();
  * ```
  */
-export class SGD extends Optimizer<SGDOptions, Settings> {
+export class SGD extends Optimizer<SGDOptions, Required<SGDOptions>> {
   /** See the constructor of `AdamW`. */
   constructor(trained: Trained<SGDOptions>, options: SGDOptions = {}) {
     super("SGD", trained, options, checked);
   }
 
-  protected update(parameter: Tensor, grad: Tensor, settings: Settings, { momentum_buffer: before }: Slots) {
+  protected update(
+    parameter: Tensor,
+    grad: Tensor,
+    settings: Required<SGDOptions>,
+    { momentum_buffer: before }: Slots,
+  ): ParameterUpdate {
     const { lr, momentum, dampening, weightDecay, nesterov } = settings;
     const pulled = weightDecay === 0 ? grad : grad.add(parameter.mul(weightDecay));
     if (momentum === 0) return { value: parameter.sub(pulled.mul(lr)), slots: {} };
@@ -74,7 +77,7 @@ export class SGD extends Optimizer<SGDOptions, Settings> {
     return { value: parameter.sub(step.mul(lr)), slots: { momentum_buffer: direction } };
   }
 
-  protected slotNames(settings: Settings): readonly string[] {
+  protected slotNames(settings: Required<SGDOptions>): readonly string[] {
     return settings.momentum === 0 ? [] : ["momentum_buffer"];
   }
 }

@@ -190,6 +190,19 @@ impl EngineRegistry {
     }
 
     #[napi]
+    pub fn fire_gradient(&self, env: Env, point: Whole, gradient: Passing) -> napi::Result<Passed> {
+        boundary(&env, || {
+            let passed = self.inner.fire_gradient(point_id(point)?, gradient.tensor.clone())?;
+            Ok(gradient.replaced_by(passed))
+        })
+    }
+
+    #[napi]
+    pub fn recorded(&self, env: Env) -> napi::Result<u32> {
+        boundary(&env, || Ok(u32::try_from(self.inner.recorded()).unwrap_or(u32::MAX)))
+    }
+
+    #[napi]
     pub fn drain_released(&self, env: Env) -> napi::Result<Vec<f64>> {
         boundary(&env, || Ok(self.inner.drain_released().into_iter().map(|id| id.0 as f64).collect()))
     }

@@ -25,7 +25,17 @@ export function attentionPicture(
 
   const lines: string[] = [];
   if (first > 0) lines.push(style.quiet(`  positions 0 to ${first - 1} are left out (terminal too narrow)`));
-  const header = shown.map(({ position }) => String(position % 100).padStart(cell)).join("");
+  // Numbers of two digits would touch: then every other column has one.
+  const step = tokens.length > 10 ? 2 : 1;
+  const header = shown
+    .filter((_, i) => i % step === 0)
+    .map(({ position }) =>
+      String(position % 100)
+        .padStart(cell)
+        .padEnd(cell * step),
+    )
+    .join("")
+    .trimEnd();
   lines.push(" ".repeat(gutter + 2) + style.quiet(header));
   for (const { position, label } of shown) {
     const row = pattern[position] ?? [];

@@ -37,7 +37,7 @@ export function heatTable(
         const text = toWidth(signed(value) + mark + shade(share).repeat(2), cellWidth, "right");
         return value < 0 ? style.negative(text) : value > 0 ? style.positive(text) : text;
       });
-      lines.push(`  ${toWidth(`layer ${layer}`, gutter - 2)}${cells.join(" ")}`);
+      lines.push(`  ${toWidth(`layer ${layer}`, gutter - 2)}${cells.join(" ")}`.trimEnd());
     }
   }
   return lines;

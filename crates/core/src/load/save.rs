@@ -30,7 +30,20 @@ pub fn write_tensors(path: &Path, tensors: &[(String, Tensor)], metadata: &[(Str
         .collect::<Result<Vec<_>>>()?;
     let metadata: HashMap<String, String> = metadata.iter().cloned().collect();
     let metadata = (!metadata.is_empty()).then_some(metadata);
-    serialize_to_file(views, metadata, path).map_err(|e| unwritable(e.to_string()))
+    serialize_to_file(views, metadata, path).map_err(|e| unwritable(e.to_string()))?;
+    readable_by_others(path).map_err(|e| unwritable(e.to_string()))
+}
+
+/// The file starts as a private temporary one; a model is there to be shared.
+fn readable_by_others(path: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644))?;
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
 }
 
 fn stored_dtype(dtype: DType) -> Dtype {

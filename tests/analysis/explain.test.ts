@@ -1,0 +1,96 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { type ExplainReport, explain, HookedTransformer, memory, slice } from "../../ts/index.ts";
+
+const prompt = "And God said, Let there be light: and";
+let model: HookedTransformer;
+let report: ExplainReport;
+
+beforeAll(async () => {
+  model = await HookedTransformer.fromPretrained("builtin:tiny");
+  report = explain(model, prompt);
+});
+
+/** The answer's logit after the last position. */
+function answerLogit(): number {
+  return model.forward(prompt).get(0, -1, report.answer.id).item();
+}
+
+describe("every number of an explanation agrees with another way to get it", () => {
+  test("the next tokens, with a plain forward", () => {
+    const probabilities = model.forward(prompt).get(0, -1).softmax(-1).toFloat32Array();
+    const best = [...probabilities.keys()].sort((a, b) => (probabilities[b] ?? 0) - (probabilities[a] ?? 0));
+    expect(report.next.map(({ id }) => id)).toEqual(best.slice(0, 5));
+    for (const { id, probability } of report.next) expect(probability).toBeCloseTo(probabilities[id] ?? 0, 5);
+    expect(report.answer.logit).toBeCloseTo(answerLogit(), 4);
+  });
+
+  test("the effect of each head, with a whole forward a head", () => {
+    const baseline = answerLogit();
+    for (const [layer, row] of report.headAblation.effects.entries()) {
+      for (const [head, effect] of row.entries()) {
+        using _scope = model.hooks({
+          fwdHooks: [[`blocks.${layer}.attn.hook_z`, (z) => z.at("...", head, slice(null)).fill(0)]],
+        });
+        expect(answerLogit() - baseline).toBeCloseTo(effect, 3);
+      }
+    }
+  });
+
+  test("the attention pattern, with a cache", () => {
+    const { layer, head, pattern } = report.attention;
+    const [, cache] = model.runWithCache(prompt);
+    const cached = cache.get(`blocks.${layer}.attn.hook_pattern`).get(0, head).toArray(2);
+    for (const [query, row] of cached.entries()) {
+      for (const [key, share] of row.entries()) expect(pattern[query]?.[key]).toBeCloseTo(share, 5);
+    }
+  });
+
+  test("the lens of the embedding, by hand", () => {
+    const [, cache] = model.runWithCache(prompt);
+    const residual = cache.get("hook_embed").add(cache.get("hook_pos_embed"));
+    const logits = residual
+      .layerNorm([model.cfg.d_model], {
+        weight: model.parameter("ln_final.w"),
+        bias: model.parameter("ln_final.b"),
+        eps: model.cfg.eps,
+      })
+      .matmul(model.parameter("unembed.W_U"))
+      .add(model.parameter("unembed.b_U"));
+    expect(report.logitLens[0]?.answer.logit).toBeCloseTo(logits.get(0, -1, report.answer.id).item(), 3);
+    expect(report.logitLens[0]?.best.map(({ id }) => id)).toEqual(logits.argmax(-1).get(0).toArray(1));
+  });
+
+  test("gradient × activation, with small changes of each token's embedding", () => {
+    const scale = 0.01;
+    for (const [position, value] of report.attribution.values.entries()) {
+      const scaled = (factor: number) => {
+        using _scope = model.hooks({
+          fwdHooks: { hook_embed: (x) => x.at({ pos: position }).mul(factor) },
+        });
+        return answerLogit();
+      };
+      const slope = (scaled(1 + scale) - scaled(1 - scale)) / (2 * scale);
+      expect(Math.abs(slope - value)).toBeLessThan(0.02 + 0.02 * Math.abs(value));
+    }
+  });
+});
+
+test("explanations leave no hooks and no tensors behind", () => {
+  explain(model, prompt);
+  const before = memory();
+  for (let i = 0; i < 20; i++) explain(model, prompt);
+  const after = memory();
+  expect(after.tensors).toBeLessThanOrEqual(before.tensors);
+  // The engine's own table of handles may grow until the next garbage collection; one residual stream a run would be more.
+  const residual = 4 * report.tokens.length * model.cfg.d_model;
+  expect(after.bytes - before.bytes).toBeLessThan(10 * residual);
+  expect(model.listHooks().size).toBe(0);
+});
+
+test("a long prompt that just fits is explained, one token more is refused", () => {
+  const most = model.cfg.n_ctx - 1;
+  expect(explain(model, " the".repeat(most)).tokens).toHaveLength(model.cfg.n_ctx);
+  expect(() => explain(model, " the".repeat(most + 1))).toThrow(
+    expect.objectContaining({ code: "context_length" }),
+  );
+});
