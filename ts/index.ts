@@ -6,7 +6,13 @@ export { ActivationCache, type CacheMeta } from "./cache/activation-cache.ts";
 export { ActivationMap, type CacheKey } from "./cache/activation-map.ts";
 export type { Bits, DeviceName, DType } from "./engine/engine.ts";
 export * from "./engine/errors.ts";
-export type { CachingOptions, IntoCacheOptions, PosSlice, RunWithCacheOptions } from "./hooks/caching.ts";
+export type {
+  CacheOrMap,
+  CachingOptions,
+  IntoCacheOptions,
+  PosSlice,
+  RunWithCacheOptions,
+} from "./hooks/caching.ts";
 export type { WithOptions } from "./hooks/call-arguments.ts";
 export { LensHandle } from "./hooks/handle.ts";
 export {
@@ -33,6 +39,7 @@ export {
 } from "./hooks/hook-point.ts";
 export {
   type AxesOfTarget,
+  type CachingHooks,
   type CheckedHookOptions,
   HookedRoot,
   type ListHooksOptions,
@@ -79,18 +86,21 @@ export type {
   NameOf,
   Points,
   PointsOf,
+  Recorded,
 } from "./hooks/names.ts";
 export { HookScope } from "./hooks/scope.ts";
 export type { NamesFilter } from "./hooks/selection.ts";
 export type {
+  AsyncOptions,
   ForwardOptions,
   ForwardOutput,
   Logits,
   LogitsAndLoss,
   ModelInput,
+  Progress,
   ReturnType,
 } from "./models/forward-options.ts";
-export { HookedTransformer, type LoadOptions, type ToTokensOptions } from "./models/hooked-transformer.ts";
+export { type CacheOf, HookedTransformer, type LoadOptions } from "./models/hooked-transformer.ts";
 export type { TransformerConfig } from "./models/transformer-config.ts";
 export type {
   AxesOfShort,
@@ -101,6 +111,12 @@ export type {
   TransformerPoints,
   TupleKey,
 } from "./models/transformer-points.ts";
+export {
+  type TokenPositionOptions,
+  type ToTokensOptions,
+  TransformerText,
+} from "./models/transformer-text.ts";
+export { TransformerWeights } from "./models/transformer-weights.ts";
 export * from "./tensor/index.ts";
 export type { Batch, Ids, Tokens } from "./text/batch.ts";
 export { type PaddingSide, Tokenizer } from "./text/tokenizer.ts";

@@ -66,6 +66,8 @@ const REGISTRY: Members<EngineRegistry> = {
   list: true,
   select: true,
   fire: true,
+  fireGradient: true,
+  recorded: true,
   drainReleased: true,
 };
 

@@ -217,3 +217,16 @@ test("a root seen through its base class takes any name", () => {
 test("withHooks gives what its body gives", () => {
   expectTypeOf(net.withHooks({}, async (model) => model.width)).toEqualTypeOf<Promise<number>>();
 });
+
+test("caches have the axes that were recorded, or are plain maps", () => {
+  const [, bare] = net.runWithCache(x, { removeBatchDim: true });
+  expectTypeOf(bare.get("hook_embed").axes).toEqualTypeOf<readonly ["pos", "d_model"]>();
+  const [, kept] = net.runWithCache(x, { scale: 2, removeBatchDim: false });
+  expectTypeOf(kept.get("hook_embed").axes).toEqualTypeOf<readonly ["batch", "pos", "d_model"]>();
+  const [, either] = net.runWithCache(x, { removeBatchDim: layer > 1 });
+  expectTypeOf(either.get("hook_embed").axes).toEqualTypeOf<readonly string[]>();
+  const [, map] = net.runWithCache(x, { returnCacheObject: false });
+  expectTypeOf(map).toEqualTypeOf<Map<string, Tensor>>();
+  const cache = net.addCachingHooks({ removeBatchDim: true });
+  expectTypeOf(cache.get("hook_embed").axes).toEqualTypeOf<readonly ["pos", "d_model"]>();
+});

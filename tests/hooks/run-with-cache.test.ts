@@ -11,8 +11,9 @@ import {
   parameter,
   type Tensor,
   tensor,
+  tidy,
 } from "../../ts/index.ts";
-import { code, counts, leaf, Toy, values, warnings, X } from "./toy.ts";
+import { code, counts, leaf, Toy, thrown, values, warnings, X } from "./toy.ts";
 
 /** Points of every form that positions come in: with and without axes, attention maps, heads, none. */
 class Shapes extends HookedRootModule {
@@ -60,6 +61,22 @@ class Deep extends HookedRootModule {
     return this.blocks
       .reduce((value, block) => block.forward(value), x)
       .square()
+      .sum();
+  }
+}
+
+/** Fires its point twice. */
+class Twice extends HookedRootModule {
+  hook = new HookPoint();
+  constructor() {
+    super();
+    this.setup();
+  }
+  forward(x: Tensor): Tensor {
+    return this.hook
+      .forward(x)
+      .mul(2)
+      .add(this.hook.forward(x.mul(10)).mul(3))
       .sum();
   }
 }
@@ -267,20 +284,6 @@ describe("inclBwd", () => {
   });
 
   test("adds up the gradients of a point that fires several times, and keeps its last value", () => {
-    class Twice extends HookedRootModule {
-      hook = new HookPoint();
-      constructor() {
-        super();
-        this.setup();
-      }
-      forward(x: Tensor): Tensor {
-        return this.hook
-          .forward(x)
-          .mul(2)
-          .add(this.hook.forward(x.mul(10)).mul(3))
-          .sum();
-      }
-    }
     const [, cache] = new Twice().runWithCache(leaf(1, 2), { inclBwd: true });
     expect(values(cache.get("hook"))).toEqual([[10, 20]]);
     expect(values(cache.get("hook_grad"))).toEqual([[5, 5]]);
@@ -351,7 +354,145 @@ describe("caching hooks that stay", () => {
   });
 
   test("refuse a cache of another kind", () => {
-    expect(code(() => new Toy().addCachingHooks({ cache: new Map() as never }))).toBe("invalid_argument");
+    for (const other of [{}, new Set(), new WeakMap(), "cache"]) {
+      expect(code(() => new Toy().addCachingHooks({ cache: other as never }))).toBe("invalid_argument");
+    }
+  });
+});
+
+describe("plain maps", () => {
+  const shown = (map: Map<string, Tensor>) => Object.fromEntries([...map].map(([k, v]) => [k, values(v)]));
+
+  test("are what runWithCache gives if asked, with the same content", () => {
+    const deep = new Deep();
+    const options = { inclBwd: true, posSlice: -1, dtype: "float64" } as const;
+    const [loss, map] = deep.runWithCache(X(1, 2), { ...options, returnCacheObject: false });
+    const [, cache] = deep.runWithCache(X(1, 2), options);
+    expect(map).toBeInstanceOf(Map);
+    expect(map).not.toBeInstanceOf(ActivationMap);
+    expect([...map.keys()]).toEqual([...cache.keys()]);
+    for (const [key, value] of cache) {
+      expect(values(map.get(key) ?? X())).toEqual(values(value));
+      expect(map.get(key)).toMatchObject({ axes: value.axes, dtype: "float64", requiresGrad: false });
+    }
+    expect(loss.size).toBe(1);
+    expect(deep.listHooks().size).toBe(0);
+    expect(deep.runWithCache(X(1, 2), { returnCacheObject: true })[1]).toBeInstanceOf(ActivationMap);
+  });
+
+  test("obey removeBatchDim and posSlice at every point", () => {
+    const shapes = new Shapes();
+    const options = { removeBatchDim: true, posSlice: { start: 1 } } as const;
+    const [, map] = shapes.runWithCache(X(1, 5, 4), { ...options, returnCacheObject: false });
+    const [, cache] = shapes.runWithCache(X(1, 5, 4), options);
+    expect(shown(map)).toEqual(Object.fromEntries([...cache].map(([k, v]) => [k, values(v)])));
+    expect(map.get("hook_z")?.axes).toEqual(["pos", "head", "d_head"]);
+  });
+
+  test("of the caller's own are filled at each forward until reset", () => {
+    const toy = new Toy();
+    const map = new Map<string, Tensor>();
+    expect(toy.addCachingHooks({ cache: map })).toBe(map);
+    expect([map.size, toy.isCaching]).toEqual([0, true]);
+    toy.forward(X(1, 1));
+    expect(shown(map)).toEqual({ hook_a: [[2]], hook_b: [[3]] });
+    map.clear();
+    // The caller's own, also where everything else is freed.
+    tidy(() => void toy.forward(X(1, 1).mul(5)));
+    expect(shown(map)).toEqual({ hook_a: [[10]], hook_b: [[11]] });
+    toy.resetHooks();
+    expect(toy.isCaching).toBe(false);
+    toy.forward(X(1, 1));
+    expect(shown(map)).toEqual({ hook_a: [[10]], hook_b: [[11]] });
+  });
+
+  test("go on being filled after a run whose hooks stay", () => {
+    const toy = new Toy();
+    const [, map] = toy.runWithCache(X(1, 1), { returnCacheObject: false, resetHooksEnd: false });
+    const [, cache] = toy.runWithCache(X(1, 1), { resetHooksEnd: false });
+    toy.forward(X(1, 1).mul(5));
+    expect(shown(map)).toEqual({ hook_a: [[10]], hook_b: [[11]] });
+    expect(values(cache.get("hook_a"))).toEqual([[10]]);
+    toy.resetHooks();
+  });
+
+  test("are filled by hooks that are attached by hand, and hold the sum of gradients", () => {
+    const twice = new Twice();
+    const map = new Map<string, Tensor>();
+    const [same, fwdHooks, bwdHooks] = twice.getCachingHooks({ cache: map, inclBwd: true });
+    expect(same).toBe(map);
+    using _scope = twice.hooks({ fwdHooks, bwdHooks });
+    for (let pass = 0; pass < 2; pass++) {
+      twice.forward(leaf(1, 2)).backward();
+      expect(shown(map)).toEqual({ hook: [[10, 20]], hook_grad: [[5, 5]] });
+    }
+  });
+});
+
+describe("points with a conversion", () => {
+  test("record what hooks see, and add up the gradients of several firings", () => {
+    for (const returnCacheObject of [true, false]) {
+      const twice = new Twice();
+      twice.hook.enableReshape({ convert: (t) => t.reshape([-1]), revert: (t) => t.reshape([1, -1]) });
+      for (let pass = 0; pass < 2; pass++) {
+        const [, cache] = twice.runWithCache(leaf(1, 2), { inclBwd: true, returnCacheObject });
+        expect(Object.fromEntries([...cache].map(([k, v]) => [k, values(v)]))).toEqual({
+          hook: [10, 20],
+          hook_grad: [5, 5],
+        });
+      }
+    }
+  });
+
+  test("start anew with the next backward pass over the same graph", () => {
+    const twice = new Twice();
+    twice.hook.enableReshape({ convert: (t) => t.reshape([-1]), revert: (t) => t.reshape([1, -1]) });
+    const cache = twice.addCachingHooks({ inclBwd: true });
+    const loss = twice.forward(leaf(1, 2));
+    for (let pass = 0; pass < 2; pass++) {
+      loss.backward(null, { retainGraph: true });
+      expect(values(cache.get("hook_grad"))).toEqual([5, 5]);
+    }
+  });
+});
+
+describe("misspelt options of a module of one's own", () => {
+  const run = (options: object) => () => new Toy().runWithCache(X(1, 2), options);
+  const hook = (options: object) => () => new Toy().runWithHooks(X(1, 2), options);
+
+  test.each([
+    ["nameFilter", "namesFilter"],
+    ["names_filter", "namesFilter"],
+    ["incl_bwd", "inclBwd"],
+    ["includeBwd", null],
+    ["inclBackward", null],
+    ["posSlices", "posSlice"],
+    ["removeBatchDims", "removeBatchDim"],
+    ["returnCacheObjects", "returnCacheObject"],
+    ["resetHookEnd", "resetHooksEnd"],
+    ["Device", "device"],
+  ])("%s", (option, suggestion) => {
+    // Too far from any name to tell it from an option of the model's own.
+    if (suggestion === null) expect(run({ [option]: null })).not.toThrow();
+    else {
+      expect(thrown(run({ [option]: null }))).toMatchObject({
+        code: "invalid_argument",
+        details: { option, suggestion },
+      });
+    }
+  });
+
+  test("or given to the wrong call", () => {
+    expect(code(hook({ fwdHook: {} }))).toBe("invalid_argument");
+    expect(code(hook({ namesFilter: "hook_a" }))).toBe("invalid_argument");
+    expect(code(run({ fwdHooks: {} }))).toBe("invalid_argument");
+  });
+
+  test("but the model's own options go through", () => {
+    expect(new Toy().runWithCache(X(1, 2), { total: true, device: "cpu" })[0].size).toBe(1);
+    for (const own of ["total", "names", "type", "devices", "hooks", "mask"]) {
+      expect(run({ [own]: null })).not.toThrow();
+    }
   });
 });
 

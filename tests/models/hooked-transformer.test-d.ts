@@ -81,6 +81,33 @@ test("caches know the axes under full names, short names and tuples", () => {
   cache.get(["scale", 4]);
 });
 
+test("caches have the axes that were recorded", () => {
+  const [, bare] = model.runWithCache("text", { removeBatchDim: true });
+  expectTypeOf(bare.get("blocks.0.attn.hook_pattern").axes).toEqualTypeOf<
+    readonly ["head", "query", "key"]
+  >();
+  expectTypeOf(bare.get("resid_pre3").axes).toEqualTypeOf<readonly ["pos", "d_model"]>();
+  expectTypeOf(bare.get("hook_embed_grad").axes).toEqualTypeOf<readonly ["pos", "d_model"]>();
+  const [, kept] = model.runWithCache("text", { removeBatchDim: false });
+  expectTypeOf(kept).toEqualTypeOf<ActivationCache>();
+  expectTypeOf(kept.removeBatchDim().get("z1").axes).toEqualTypeOf<readonly ["pos", "head", "d_head"]>();
+  const [, either] = model.runWithCache("text", { removeBatchDim: layer > 1 });
+  expectTypeOf(either.get("blocks.0.attn.hook_pattern").axes).toEqualTypeOf<readonly string[]>();
+});
+
+test("plain maps come where they are asked for", () => {
+  const [, map] = model.runWithCache("text", { returnCacheObject: false });
+  expectTypeOf(map).toEqualTypeOf<Map<string, Tensor>>();
+  expectTypeOf(model.addCachingHooks({ cache: map })).toEqualTypeOf<Map<string, Tensor>>();
+  expectTypeOf(model.getCachingHooks({ cache: map })[0]).toEqualTypeOf<Map<string, Tensor>>();
+});
+
+test("asynchronous calls give promises of the same", () => {
+  expectTypeOf(model.forwardAsync("text")).toEqualTypeOf<Promise<Logits>>();
+  expectTypeOf(model.runWithHooksAsync("text", { returnType: "loss" })).toEqualTypeOf<Promise<Tensor>>();
+  expectTypeOf(model.runWithCacheAsync("text")).toEqualTypeOf<Promise<[Logits, ActivationCache]>>();
+});
+
 test("a transformer is a hooked root", () => {
   expectTypeOf(model).toExtend<HookedRoot>();
 });

@@ -2,7 +2,7 @@
 
 import type { EngineRegistry } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
-import type { AxesOfKey, DynamicKey } from "../hooks/names.ts";
+import type { AxesOfKey, DynamicKey, Recorded } from "../hooks/names.ts";
 import type { AxesOfShort, ShortKey, TransformerPoints, TupleKey } from "../models/transformer-points.ts";
 import { handleOf } from "../tensor/base.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -26,9 +26,11 @@ export interface CacheMeta {
  * What a transformer's run recorded. Names may be full (`blocks.3.attn.hook_pattern`), short (`pattern3`) or tuples with a
  * layer that counts from the end if negative (`["pattern", -1]`).
  *
+ * @typeParam P the axes of the points, without the batch axis if it was recorded so.
+ *
  * @category By the names of a transformer
  */
-export class ActivationCache extends ActivationMap<TransformerPoints> {
+export class ActivationCache<P = TransformerPoints> extends ActivationMap<P> {
   /** How it was recorded. */
   readonly meta: CacheMeta;
   readonly #registry: EngineRegistry;
@@ -62,8 +64,8 @@ export class ActivationCache extends ActivationMap<TransformerPoints> {
    *
    * @throws `not_cached` for a point that was not recorded, `unknown_hook` for a name that means no point.
    */
-  override get<Key extends CacheKey<TransformerPoints>>(key: Key): Tensor<AxesOfKey<TransformerPoints, Key>>;
-  override get<const Key extends ShortKey | TupleKey>(key: Key): Tensor<AxesOfShort<Key>>;
+  override get<Key extends CacheKey<P>>(key: Key): Tensor<AxesOfKey<P, Key>>;
+  override get<const Key extends ShortKey | TupleKey>(key: Key): Tensor<AxesOfShort<Key, P>>;
   override get<Key extends string>(key: DynamicKey<Key>): Tensor;
   override get(key: string | TupleKey): Tensor {
     return this.lookUp(this.fullName(key));
@@ -111,8 +113,9 @@ export class ActivationCache extends ActivationMap<TransformerPoints> {
   }
 
   /** Drops the batch axis, which must have size 1, of every tensor that has one. */
-  removeBatchDim(): this {
-    if (!this.#hasBatchDim) return this;
+  removeBatchDim(): ActivationCache<Recorded<P, true>> {
+    const without = this as unknown as ActivationCache<Recorded<P, true>>;
+    if (!this.#hasBatchDim) return without;
     const tensors = [...this.entries()].filter(([, tensor]) => tensor.axes[0] === "batch");
     const odd = tensors.find(([, tensor]) => tensor.shape[0] !== 1);
     if (odd !== undefined) {
@@ -123,7 +126,7 @@ export class ActivationCache extends ActivationMap<TransformerPoints> {
     }
     for (const [key, tensor] of tensors) this.store.set(key, handleOf(tensor.squeeze(0)));
     this.#hasBatchDim = false;
-    return this;
+    return without;
   }
 
   /** Moves every tensor to a device. */

@@ -128,6 +128,10 @@ export interface EngineRegistry {
   select(names: readonly string[]): number[];
   /** Passes an activation through a point. */
   fire(point: number, x: EngineTensor): EngineTensor;
+  /** Passes a gradient through a point's backward hooks. Captures add up what comes in one backward pass. */
+  fireGradient(point: number, gradient: EngineTensor): EngineTensor;
+  /** How many recorded operations, in graphs still alive, run hooks of this registry in a backward pass. */
+  recorded(): number;
   /** Callback numbers that nothing refers to any more (neither a handle nor a recorded graph). */
   drainReleased(): number[];
 }

@@ -4,6 +4,8 @@ import type { ActivationMap } from "../cache/activation-map.ts";
 import type { CaptureOptions, DType, EngineCache } from "../engine/engine.ts";
 import { type HooklensError, hooklensError } from "../engine/errors.ts";
 import type { Range } from "../tensor/indexing.ts";
+import { keep } from "../tensor/memory.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { Capture } from "./hook-fn.ts";
 import type { Chosen, NamesFilter } from "./selection.ts";
 
@@ -11,7 +13,7 @@ import type { Chosen, NamesFilter } from "./selection.ts";
 export type PosSlice = number | readonly number[] | Range;
 
 /** What a cache records, and in which form. */
-export interface CachingOptions<P = unknown> {
+export interface CachingOptions<P = unknown, RemoveBatch extends boolean = boolean> {
   /**
    * Which points.
    * @default null: all that the reference records; points that cost extra work must be named
@@ -30,13 +32,22 @@ export interface CachingOptions<P = unknown> {
    * Drop the batch axis, which must have size 1.
    * @default false
    */
-  readonly removeBatchDim?: boolean;
+  readonly removeBatchDim?: RemoveBatch;
   /** Keep only these positions; the axis stays. */
   readonly posSlice?: PosSlice | null;
 }
 
 /** What `runWithCache` takes beside the model's own options. */
-export interface RunWithCacheOptions<P = unknown> extends CachingOptions<P> {
+export interface RunWithCacheOptions<
+  P = unknown,
+  RemoveBatch extends boolean = boolean,
+  AsObject extends boolean = boolean,
+> extends CachingOptions<P, RemoveBatch> {
+  /**
+   * Give a cache object; otherwise a plain `Map` from names to tensors.
+   * @default true
+   */
+  readonly returnCacheObject?: AsObject;
   /**
    * Whether recording stops when the call returns.
    * @default true
@@ -50,10 +61,21 @@ export interface RunWithCacheOptions<P = unknown> extends CachingOptions<P> {
 }
 
 /** What `addCachingHooks` and `getCachingHooks` take. */
-export interface IntoCacheOptions<P = unknown> extends CachingOptions<P> {
-  /** Record into this cache instead of a new one. */
-  readonly cache?: ActivationMap<P>;
+export interface IntoCacheOptions<
+  P = unknown,
+  RemoveBatch extends boolean = boolean,
+  Cache = ActivationMap | Map<string, Tensor>,
+> extends CachingOptions<P, RemoveBatch> {
+  /** Record into this cache, or into a plain `Map`, instead of a new cache. */
+  readonly cache?: Cache;
 }
+
+/** What `runWithCache` records into, beside `Cache`, which it does by default. */
+export type CacheOrMap<Cache, AsObject extends boolean> = [AsObject] extends [true]
+  ? Cache
+  : [AsObject] extends [false]
+    ? Map<string, Tensor>
+    : Cache | Map<string, Tensor>;
 
 /** The keys of {@link RunWithCacheOptions}. */
 export const CACHE_KEYS: ReadonlySet<string> = new Set([
@@ -65,6 +87,7 @@ export const CACHE_KEYS: ReadonlySet<string> = new Set([
   "posSlice",
   "resetHooksEnd",
   "clearContexts",
+  "returnCacheObject",
 ]);
 
 function invalid(what: string, expected: string, got: unknown): HooklensError {
@@ -87,10 +110,28 @@ function enginePosSlice(slice: PosSlice): NonNullable<CaptureOptions["posSlice"]
   return { start: part(slice.start), stop: part(slice.stop), step: part(slice.step) };
 }
 
-/** Captures into `cache`, one for each point and direction. Internal. */
+/** Where captures go. */
+export interface Destination {
+  readonly store: EngineCache;
+  /** Told the key after each recording. */
+  readonly deliver?: (key: string) => void;
+}
+
+/** A map of the caller's own as a destination, by way of `recorded`. Internal. */
+export function into(map: Map<string, Tensor>, recorded: ActivationMap): Destination {
+  const deliver = (key: string) => {
+    // The caller's own, also when the model runs inside `tidy`.
+    map.set(key, keep(recorded.get(key)));
+    // Gradients stay for the sum over the point's firings; an activation would be kept for nothing.
+    if (!key.endsWith("_grad")) recorded.delete(key);
+  };
+  return { store: recorded.store, deliver };
+}
+
+/** Captures, one for each point and direction. Internal. */
 export function captures(
   chosen: readonly Chosen[],
-  cache: EngineCache,
+  { store, deliver }: Destination,
   { inclBwd = false, device, dtype, removeBatchDim = false, posSlice }: CachingOptions,
 ): { readonly fwd: [string, Capture][]; readonly bwd: [string, Capture][] } {
   const options: CaptureOptions = {
@@ -102,7 +143,7 @@ export function captures(
   const pairs = (suffix: string) =>
     chosen.map(({ name }): [string, Capture] => [
       name,
-      new Capture(cache, { ...options, key: name + suffix }),
+      new Capture(store, { ...options, key: name + suffix }, deliver ?? null),
     ]);
   return { fwd: pairs(""), bwd: inclBwd ? pairs("_grad") : [] };
 }

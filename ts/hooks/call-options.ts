@@ -1,5 +1,17 @@
 /** Takes our options out of the arguments of a call that goes on to `forward`. */
 
+import { hooklensError } from "../engine/errors.ts";
+
+/** Refuses options that nobody reads: a misspelt one would silently do nothing. */
+export function checkKeys(what: string, options: object, known: readonly ReadonlySet<string>[]): void {
+  const unknown = Object.keys(options).find((key) => !known.some((keys) => keys.has(key)));
+  if (unknown === undefined) return;
+  const all = known.flatMap((keys) => [...keys]);
+  throw hooklensError("invalid_argument", `${what} has no option '${unknown}'; it takes ${all.join(", ")}`, {
+    option: unknown,
+  });
+}
+
 /** The last argument, if it is a plain object: an instance of a class is an input. */
 function lastRecord(args: readonly unknown[]): Readonly<Record<string, unknown>> | null {
   const last = args.at(-1);
@@ -8,16 +20,21 @@ function lastRecord(args: readonly unknown[]): Readonly<Record<string, unknown>>
   return prototype === Object.prototype || prototype === null ? (last as Record<string, unknown>) : null;
 }
 
+/** The arguments for `forward`, and the options that were among them. */
+export interface SplitArguments {
+  readonly inputs: readonly unknown[];
+  readonly options: Readonly<Record<string, unknown>>;
+  /** The names of the options that stayed with the inputs. */
+  readonly others: readonly string[];
+}
+
 /**
  * Splits `args` into the arguments for `forward` and the options called `keys`. Options of both kinds may share the
  * trailing object; what is not ours stays in it, and it is left out if nothing does.
  */
-export function splitOptions(
-  args: readonly unknown[],
-  keys: ReadonlySet<string>,
-): { readonly inputs: unknown[]; readonly options: Readonly<Record<string, unknown>> } {
+export function splitOptions(args: readonly unknown[], keys: ReadonlySet<string>): SplitArguments {
   const record = lastRecord(args);
-  if (record === null) return { inputs: [...args], options: {} };
+  if (record === null) return { inputs: [...args], options: {}, others: [] };
   const ours: [string, unknown][] = [];
   const theirs: [string, unknown][] = [];
   for (const entry of Object.entries(record)) {
@@ -26,5 +43,5 @@ export function splitOptions(
   }
   const inputs = args.slice(0, -1);
   if (theirs.length > 0) inputs.push(Object.fromEntries(theirs));
-  return { inputs, options: Object.fromEntries(ours) };
+  return { inputs, options: Object.fromEntries(ours), others: theirs.map(([name]) => name) };
 }

@@ -1,7 +1,13 @@
-/** The functions behind the numbers that the engine knows callbacks by. */
+/**
+ * The functions behind the numbers that the engine knows callbacks by.
+ *
+ * A function usually refers to the model that it is attached to. So nothing global may keep it: its {@link Callbacks}
+ * do, which belong to the model's {@link HookStore}, and a model that is forgotten with hooks attached is collected like
+ * any other object. Only a recorded graph, which JavaScript cannot see, keeps them longer: see {@link holdWhileRecorded}.
+ */
 
 import { engine } from "../engine/current.ts";
-import type { EngineTensor, Trampoline } from "../engine/engine.ts";
+import type { EngineRegistry, EngineTensor, Trampoline } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
 import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -13,28 +19,73 @@ interface Callback {
   readonly point: HookPoint;
 }
 
-const callbacks = new Map<number, Callback>();
+const callbacks = new Map<number, WeakRef<Callback>>();
+const collected = new FinalizationRegistry<number>((number) => callbacks.delete(number));
 let next = 1;
 let installed = false;
 
-/** Keeps a function until {@link forgetCallbacks}; gives its number. */
-export function registerCallback(fn: HookFn, point: HookPoint): number {
-  if (!installed) {
-    engine().setTrampoline(trampoline);
-    installed = true;
+/** The functions of one registry. */
+export class Callbacks {
+  readonly #owned = new Map<number, Callback>();
+
+  /** Keeps a function until {@link forget}, or until this object is collected; gives its number. */
+  add(fn: HookFn, point: HookPoint): number {
+    if (!installed) {
+      engine().setTrampoline(trampoline);
+      installed = true;
+    }
+    const number = next++;
+    const callback = { fn, point };
+    this.#owned.set(number, callback);
+    callbacks.set(number, new WeakRef(callback));
+    collected.register(callback, number);
+    return number;
   }
-  const number = next++;
-  callbacks.set(number, { fn, point });
-  return number;
+
+  /** Drops functions that neither a handle nor a recorded graph refers to any more. */
+  forget(numbers: readonly number[]): void {
+    for (const number of numbers) {
+      this.#owned.delete(number);
+      callbacks.delete(number);
+    }
+  }
+
+  get size(): number {
+    return this.#owned.size;
+  }
 }
 
-/** Drops functions that neither a handle nor a recorded graph refers to any more. */
-export function forgetCallbacks(numbers: readonly number[]): void {
-  for (const number of numbers) callbacks.delete(number);
+/** Something that must live as long as graphs that may run its hooks. */
+interface Recorded {
+  readonly registry: EngineRegistry;
+}
+
+const held = new Set<Recorded>();
+const collections = new FinalizationRegistry<null>(release);
+let watching = false;
+
+/** Keeps `store`, and with it its functions, as long as a graph is alive that recorded its hooks. */
+export function holdWhileRecorded(store: Recorded): void {
+  if (held.has(store) || store.registry.recorded() === 0) return;
+  held.add(store);
+  watch();
+}
+
+/** Graphs end when tensors are collected: asks again after the next garbage collection, which takes a new object. */
+function watch(): void {
+  if (watching) return;
+  watching = true;
+  collections.register({}, null);
+}
+
+function release(): void {
+  watching = false;
+  for (const store of held) if (store.registry.recorded() === 0) held.delete(store);
+  if (held.size > 0) watch();
 }
 
 const trampoline: Trampoline = (number, _id, dir, name, value) => {
-  const callback = callbacks.get(number);
+  const callback = callbacks.get(number)?.deref();
   if (callback === undefined) return null;
   return run(callback, dir, name, value);
 };

@@ -50,11 +50,14 @@ export class Capture {
   readonly cache: EngineCache;
   /** What it stores, and in which form. @internal */
   readonly options: CaptureOptions;
+  /** Told the key after each recording; for destinations that the engine cannot write to. @internal */
+  readonly deliver: ((key: string) => void) | null;
 
   /** @internal */
-  constructor(cache: EngineCache, options: CaptureOptions) {
+  constructor(cache: EngineCache, options: CaptureOptions, deliver: ((key: string) => void) | null = null) {
     this.cache = cache;
     this.options = options;
+    this.deliver = deliver;
   }
 }
 

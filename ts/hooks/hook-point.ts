@@ -219,7 +219,9 @@ export class HookPoint<const A extends Axes = Axes> extends Module {
         { name: this.name, axes: this.#axes, shape: x.shape },
       );
     }
-    return wrap(site.store.registry.fire(site.id, handleOf(x)), x.axes);
+    const passed = site.store.registry.fire(site.id, handleOf(x));
+    site.store.holdRecorded();
+    return wrap(passed, x.axes);
   }
 
   /** `HookPoint(name='x', 2 fwd, 1 bwd)` */

@@ -4,12 +4,12 @@
  */
 
 import { engine } from "../engine/current.ts";
-import type { EngineRegistry, HookBody } from "../engine/engine.ts";
+import type { EngineRegistry, EngineTensor, HookBody } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
 import { handleOf, wrap } from "../tensor/base.ts";
-import { forgetCallbacks, registerCallback } from "./callbacks.ts";
+import { Callbacks, holdWhileRecorded } from "./callbacks.ts";
 import { type Attached, LensHandle } from "./handle.ts";
-import { Capture, type Hook, type HookDirs, type HookFn } from "./hook-fn.ts";
+import { Capture, type Hook, type HookDir, type HookDirs, type HookFn } from "./hook-fn.ts";
 import type { HookPoint } from "./hook-point.ts";
 import { Intervention } from "./interventions.ts";
 
@@ -38,6 +38,7 @@ export class HookStore {
   readonly #sites: readonly Site[];
   readonly #entries = new Map<number, Entry>();
   readonly #numbers = new Map<LensHandle, number>();
+  readonly #callbacks = new Callbacks();
   #veto: Veto | null = null;
 
   private constructor(registry: EngineRegistry, points: readonly HookPoint[]) {
@@ -99,7 +100,7 @@ export class HookStore {
 
   #attach(site: Site, attached: Attached, prepend: boolean, handle: LensHandle): void {
     const { dir, hook, isPermanent, level, aliasNames } = attached;
-    const number = this.registry.add(site.id, dir, bodyOf(hook, handle), {
+    const number = this.registry.add(site.id, dir, this.#body(hook, handle), {
       permanent: isPermanent,
       prepend,
       ...(level === null ? {} : { level }),
@@ -132,7 +133,31 @@ export class HookStore {
 
   #forgetReleased(): void {
     const released = this.registry.drainReleased();
-    if (released.length > 0) forgetCallbacks(released);
+    if (released.length > 0) this.#callbacks.forget(released);
+  }
+
+  /** To be called after values have passed points: graphs may have recorded functions of this store. */
+  holdRecorded(): void {
+    if (this.#callbacks.size > 0) holdWhileRecorded(this);
+  }
+
+  /** What the engine is to run for a hook. */
+  #body(hook: Hook, handle: LensHandle): HookBody {
+    const { point, dir } = handle;
+    const callback = (fn: HookFn): HookBody => ({
+      kind: "callback",
+      callback: this.#callbacks.add(fn, point),
+    });
+    if (typeof hook === "function") return callback(hook);
+    const data = dataBody(hook, handle);
+    if (hook instanceof Capture && hook.deliver !== null) {
+      // The axes are those of what the hook sees.
+      const axes = point.hookConversion === null ? point.axes : [];
+      return callback(deliver(hook.deliver, keyOf(hook, handle), through(data, dir, handle.name, axes)));
+    }
+    if (point.hookConversion === null) return data;
+    const pass = through(data, dir, handle.name, []);
+    return callback((value) => wrap(pass(handleOf(value))));
   }
 
   #point(id: number): HookPoint {
@@ -178,18 +203,13 @@ function removeHandle(handle: LensHandle): void {
   handle.point.site?.store.remove(handle);
 }
 
-/** What the engine is to run for a hook. */
-function bodyOf(hook: Hook, handle: LensHandle): HookBody {
-  if (typeof hook === "function") return { kind: "callback", callback: registerCallback(hook, handle.point) };
-  const data = dataBody(hook, handle);
-  if (handle.point.hookConversion === null) return data;
-  return { kind: "callback", callback: registerCallback(throughRegistry(data, handle.name), handle.point) };
+function keyOf({ options }: Capture, { dir, name }: LensHandle): string {
+  return options.key ?? (dir === "fwd" ? name : `${name}_grad`);
 }
 
 function dataBody(hook: Exclude<Hook, HookFn>, handle: LensHandle): HookBody {
   if (hook instanceof Capture) {
-    const key = hook.options.key ?? (handle.dir === "fwd" ? handle.name : `${handle.name}_grad`);
-    return { kind: "capture", cache: hook.cache, options: { ...hook.options, key } };
+    return { kind: "capture", cache: hook.cache, options: { ...hook.options, key: keyOf(hook, handle) } };
   }
   if (hook instanceof Intervention) return { kind: "intervention", ...hook.toEngine(handle.name) };
   throw hooklensError(
@@ -200,11 +220,27 @@ function dataBody(hook: Exclude<Hook, HookFn>, handle: LensHandle): HookBody {
 }
 
 /**
- * A conversion is a pair of functions, so what the engine runs by itself must go through JavaScript to see converted
- * values: through a registry of one point.
+ * Conversions and maps of the caller's own are JavaScript's, so what the engine would run by itself must then be run from
+ * a function: through a registry of one point.
  */
-function throughRegistry(body: HookBody, name: string): HookFn {
-  const registry = engine().createRegistry([{ name, axes: [], default: true }]);
-  registry.add(0, "fwd", body, {});
-  return (value) => wrap(registry.fire(0, handleOf(value)));
+function through(
+  body: HookBody,
+  dir: HookDir,
+  name: string,
+  axes: readonly string[],
+): (value: EngineTensor) => EngineTensor {
+  const registry = engine().createRegistry([{ name, axes, default: true }]);
+  registry.add(0, dir, body, {});
+  return dir === "fwd" ? (value) => registry.fire(0, value) : (value) => registry.fireGradient(0, value);
+}
+
+function deliver(
+  tell: (key: string) => void,
+  key: string,
+  pass: (value: EngineTensor) => EngineTensor,
+): HookFn {
+  return (value) => {
+    pass(handleOf(value)).dispose();
+    tell(key);
+  };
 }

@@ -1,7 +1,7 @@
 /** Hooks for modules of one's own. */
 
 import type { ActivationMap } from "../cache/activation-map.ts";
-import { CACHE_KEYS, type RunWithCacheOptions } from "./caching.ts";
+import { CACHE_KEYS, type CacheOrMap, type RunWithCacheOptions } from "./caching.ts";
 import type { WithOptions } from "./call-arguments.ts";
 import { splitOptions } from "./call-options.ts";
 import type { ScopeOptions } from "./hook-fn.ts";
@@ -9,7 +9,8 @@ import { HookPoint } from "./hook-point.ts";
 import { HookStore } from "./hook-store.ts";
 import { HookedRoot, SCOPE_KEYS } from "./hooked-root.ts";
 import type { Module } from "./module.ts";
-import type { PointsOf } from "./names.ts";
+import type { PointsOf, Recorded } from "./names.ts";
+import { refuseNearMisses } from "./near-miss.ts";
 
 /** What `runWithCache` gives: the output and the cache, after the wait where `forward` is asynchronous. */
 export type WithCache<Output, Cache> = unknown extends Output
@@ -68,7 +69,8 @@ export abstract class HookedRootModule extends HookedRoot {
   override runWithHooks(
     ...args: WithOptions<Parameters<this["forward"]>, ScopeOptions<PointsOf<this>>>
   ): ReturnType<this["forward"]> {
-    const { inputs, options } = splitOptions(args, SCOPE_KEYS);
+    const { inputs, options, others } = splitOptions(args, SCOPE_KEYS);
+    refuseNearMisses("runWithHooks", others, SCOPE_KEYS, CACHE_KEYS);
     return this.runScoped(inputs, options) as ReturnType<this["forward"]>;
   }
 
@@ -81,14 +83,20 @@ export abstract class HookedRootModule extends HookedRoot {
    * @param args the arguments of `forward`, then {@link RunWithCacheOptions}: `runWithCache(x, { inclBwd: true })`.
    * @returns `[output, cache]`, as a promise where `forward` is asynchronous.
    */
-  override runWithCache(
-    ...args: WithOptions<Parameters<this["forward"]>, RunWithCacheOptions<PointsOf<this>>>
-  ): WithCache<ReturnType<this["forward"]>, ActivationMap<PointsOf<this>>> {
-    const { inputs, options } = splitOptions(args, CACHE_KEYS);
-    const cache = this.newCache();
-    return this.runRecorded(inputs, options, cache) as WithCache<
+  override runWithCache<RemoveBatch extends boolean = false, AsObject extends boolean = true>(
+    ...args: WithOptions<
+      Parameters<this["forward"]>,
+      RunWithCacheOptions<PointsOf<this>, RemoveBatch, AsObject>
+    >
+  ): WithCache<
+    ReturnType<this["forward"]>,
+    CacheOrMap<ActivationMap<Recorded<PointsOf<this>, RemoveBatch>>, AsObject>
+  > {
+    const { inputs, options, others } = splitOptions(args, CACHE_KEYS);
+    refuseNearMisses("runWithCache", others, CACHE_KEYS, SCOPE_KEYS);
+    return this.runRecorded(inputs, options, this.newCache()) as WithCache<
       ReturnType<this["forward"]>,
-      ActivationMap<PointsOf<this>>
+      CacheOrMap<ActivationMap<Recorded<PointsOf<this>, RemoveBatch>>, AsObject>
     >;
   }
 }

@@ -5,9 +5,15 @@
 
 import { ActivationMap } from "../cache/activation-map.ts";
 import { hooklensError } from "../engine/errors.ts";
-import { isTensor } from "../tensor/base.ts";
+import { describe, isTensor } from "../tensor/base.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { type CachingOptions, captures, type IntoCacheOptions, type RunWithCacheOptions } from "./caching.ts";
+import {
+  type CachingOptions,
+  captures,
+  type IntoCacheOptions,
+  into,
+  type RunWithCacheOptions,
+} from "./caching.ts";
 import type { LensHandle } from "./handle.ts";
 import {
   Capture,
@@ -23,7 +29,7 @@ import { type AddHookOptions, checkDir, type HookPoint } from "./hook-point.ts";
 import type { HookStore } from "./hook-store.ts";
 import { warn } from "./logger.ts";
 import { Module } from "./module.ts";
-import type { Axes, AxesAt, PointsOf } from "./names.ts";
+import type { Axes, AxesAt, PointsOf, Recorded } from "./names.ts";
 import { HookScope, isPromise, within } from "./scope.ts";
 import { type Chosen, type NamesFilter, PointTable } from "./selection.ts";
 
@@ -60,6 +66,16 @@ export interface ListHooksOptions<P = unknown> {
 /** How a hook is about to be attached, for {@link HookedRoot.checkHooksToAdd}. */
 export type CheckedHookOptions = Required<Pick<AddHookOptions, "dir" | "isPermanent" | "level" | "prepend">>;
 
+/** What `getCachingHooks` gives. */
+export type CachingHooks<Cache> = [
+  cache: Cache,
+  fwdHooks: readonly (readonly [HookPoint, Capture])[],
+  bwdHooks: readonly (readonly [HookPoint, Capture])[],
+];
+
+/** What a recorded run gives, before it has its type. @internal */
+export type Recording = [output: unknown, cache: ActivationMap | Map<string, Tensor>];
+
 /** The keys of {@link ScopeOptions}. */
 export const SCOPE_KEYS: ReadonlySet<string> = new Set([
   "fwdHooks",
@@ -88,7 +104,6 @@ function pairs(hooks: Hooks | undefined): [unknown, Hook][] {
  * @category Hooks and caches
  */
 export abstract class HookedRoot extends Module {
-  #store: HookStore | null = null;
   #table: PointTable | null = null;
   #modules: ReadonlyMap<string, Module> = new Map();
   #level = 0;
@@ -101,7 +116,6 @@ export abstract class HookedRoot extends Module {
     const points = new Map<string, HookPoint>();
     for (const point of store.points) points.set(point.name ?? "", point);
     this.#modules = modules;
-    this.#store = store;
     this.#table = new PointTable(store.registry, points, (name) => modules.has(name));
     store.veto = (point, { hook, dir, isPermanent, level, prepend }) => {
       this.checkHooksToAdd(point, point.name ?? "", hook, { dir, isPermanent, level, prepend });
@@ -310,37 +324,39 @@ export abstract class HookedRoot extends Module {
   abstract runWithHooks(...args: never): unknown;
 
   /** {@link runWithHooks} with the arguments taken apart. @internal */
-  protected runScoped(inputs: readonly unknown[], options: ScopeOptions): unknown {
+  protected runScoped(
+    inputs: readonly unknown[],
+    options: ScopeOptions,
+    forward: HookedRoot["forward"] = this.forward,
+  ): unknown {
     if (pairs(options.bwdHooks).length > 0 && (options.resetHooksEnd ?? true)) {
       warn(
         "runWithHooks removes its hooks when it returns, before a backward pass can run: use `hooks()` around both, or `resetHooksEnd: false`",
       );
     }
-    return within(this.#scope(options), () => this.callForward(inputs));
-  }
-
-  /** Runs the model on arguments of unchecked types. @internal */
-  protected callForward(inputs: readonly unknown[]): unknown {
-    return Reflect.apply(this.forward, this, inputs);
+    return within(this.#scope(options), () => Reflect.apply(forward, this, inputs));
   }
 
   /** Runs the model and records what passes its hook points; typed by the kinds of models. */
   abstract runWithCache(...args: never): unknown;
 
   /** {@link runWithCache} with the arguments taken apart. @internal */
-  protected runRecorded<Cache extends ActivationMap>(
+  protected runRecorded(
     inputs: readonly unknown[],
     options: RunWithCacheOptions,
-    cache: Cache,
-  ): [unknown, Cache] | Promise<[unknown, Cache]> {
-    const { resetHooksEnd = true, clearContexts = false } = options;
-    const { fwd, bwd } = captures(this.#points().filter(options.namesFilter), cache.store, options);
-    const finish = (output: unknown): [unknown, Cache] => {
+    cache: ActivationMap,
+    forward: HookedRoot["forward"] = this.forward,
+  ): Recording | Promise<Recording> {
+    const { resetHooksEnd = true, clearContexts = false, returnCacheObject = true } = options;
+    const result = returnCacheObject ? cache : new Map<string, Tensor>();
+    const destination = result instanceof Map ? into(result, cache) : cache;
+    const { fwd, bwd } = captures(this.#points().filter(options.namesFilter), destination, options);
+    const finish = (output: unknown): Recording => {
       if (options.inclBwd === true) this.scalarOf(output).backward();
-      return [output, cache];
+      return [output, result];
     };
     return within(this.#scope({ fwdHooks: fwd, bwdHooks: bwd, resetHooksEnd, clearContexts }), () => {
-      const output = this.callForward(inputs);
+      const output: unknown = Reflect.apply(forward, this, inputs);
       return isPromise(output) ? output.then(finish) : finish(output);
     });
   }
@@ -373,21 +389,26 @@ export abstract class HookedRoot extends Module {
 
   /**
    * The hooks that would record, without attaching them: `[cache, fwdHooks, bwdHooks]`, to be given to `hooks()` or
-   * `runWithHooks`.
+   * `runWithHooks`. `cache` is the one of the options, or a new one.
    */
-  getCachingHooks(
-    options: IntoCacheOptions<PointsOf<this>> = {},
-  ): [
-    cache: ActivationMap<PointsOf<this>>,
-    fwdHooks: readonly (readonly [HookPoint, Capture])[],
-    bwdHooks: readonly (readonly [HookPoint, Capture])[],
-  ] {
-    const cache = (options.cache ?? this.newCache()) as ActivationMap<PointsOf<this>>;
-    if (!(cache instanceof ActivationMap)) {
-      throw hooklensError("invalid_argument", "cache: expected an ActivationMap");
+  getCachingHooks<
+    RemoveBatch extends boolean = false,
+    Cache extends ActivationMap | Map<string, Tensor> = ActivationMap<Recorded<PointsOf<this>, RemoveBatch>>,
+  >(options: IntoCacheOptions<PointsOf<this>, RemoveBatch, Cache> = {}): CachingHooks<Cache> {
+    return this.#cachingHooks(options as IntoCacheOptions) as CachingHooks<Cache>;
+  }
+
+  #cachingHooks(options: IntoCacheOptions): CachingHooks<ActivationMap | Map<string, Tensor>> {
+    const cache: unknown = options.cache ?? this.newCache();
+    if (!(cache instanceof ActivationMap || cache instanceof Map)) {
+      throw hooklensError(
+        "invalid_argument",
+        `cache: expected a Map or a cache of this library, got ${describe(cache)}`,
+      );
     }
+    const destination = cache instanceof Map ? into(cache, this.newCache()) : cache;
     const chosen = this.#points().filter(options.namesFilter);
-    const { fwd, bwd } = captures(chosen, cache.store, options as CachingOptions);
+    const { fwd, bwd } = captures(chosen, destination, options);
     const byPoint = (named: [string, Capture][]) =>
       named.flatMap(([, capture], i): [HookPoint, Capture][] => {
         const point = chosen[i]?.point;
@@ -396,9 +417,19 @@ export abstract class HookedRoot extends Module {
     return [cache, byPoint(fwd), byPoint(bwd)];
   }
 
-  /** Records every run from now on, until `resetHooks()`. Gives the cache, which each run overwrites. */
-  addCachingHooks(options: IntoCacheOptions<PointsOf<this>> = {}): ActivationMap<PointsOf<this>> {
-    const [cache, fwd, bwd] = this.getCachingHooks(options);
+  /**
+   * Records every run from now on, until `resetHooks()`. Gives the cache, the one of the options or a new one, which each
+   * run overwrites.
+   */
+  addCachingHooks<
+    RemoveBatch extends boolean = false,
+    Cache extends ActivationMap | Map<string, Tensor> = ActivationMap<Recorded<PointsOf<this>, RemoveBatch>>,
+  >(options: IntoCacheOptions<PointsOf<this>, RemoveBatch, Cache> = {}): Cache {
+    return this.#addCachingHooks(options as IntoCacheOptions) as Cache;
+  }
+
+  #addCachingHooks(options: IntoCacheOptions): ActivationMap | Map<string, Tensor> {
+    const [cache, fwd, bwd] = this.#cachingHooks(options);
     for (const [dir, hooks] of [["fwd", fwd] as const, ["bwd", bwd] as const]) {
       for (const [point, capture] of hooks) this.checkAndAddHook(point, point.name ?? "", capture, { dir });
     }
@@ -406,18 +437,22 @@ export abstract class HookedRoot extends Module {
   }
 
   /** @deprecated Use {@link addCachingHooks} or {@link runWithCache}. */
-  cacheAll(cache: ActivationMap<PointsOf<this>>, options: Omit<CachingOptions, "namesFilter"> = {}): void {
+  cacheAll(
+    cache: ActivationMap<PointsOf<this>> | Map<string, Tensor>,
+    options: Omit<CachingOptions, "namesFilter"> = {},
+  ): void {
     warn("cacheAll is deprecated: use addCachingHooks or runWithCache");
-    this.addCachingHooks({ ...options, cache });
+    this.#addCachingHooks({ ...options, cache: cache as Map<string, Tensor> });
   }
 
   /** @deprecated Use {@link addCachingHooks} or {@link runWithCache}. */
   cacheSome(
-    cache: ActivationMap<PointsOf<this>>,
+    cache: ActivationMap<PointsOf<this>> | Map<string, Tensor>,
     names: NamePredicate<PointsOf<this>>,
     options: Omit<CachingOptions, "namesFilter"> = {},
   ): void {
     warn("cacheSome is deprecated: use addCachingHooks or runWithCache");
-    this.addCachingHooks({ ...options, namesFilter: names, cache });
+    const namesFilter = names as NamePredicate;
+    this.#addCachingHooks({ ...options, namesFilter, cache: cache as Map<string, Tensor> });
   }
 }

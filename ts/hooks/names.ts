@@ -96,6 +96,20 @@ export type GradName<Name extends string> = `${Name}_grad`;
 export type AxesOfKey<P, Key extends string> =
   Key extends GradName<infer Name> ? AxesAt<P, Name> : AxesAt<P, Key>;
 
+/**
+ * Points with the axes that a cache has: without the batch axis where it was recorded with `removeBatchDim`, of unknown
+ * names where only the running program knows whether.
+ */
+export type Recorded<P, RemoveBatch extends boolean> = [RemoveBatch] extends [false]
+  ? P
+  : {
+      readonly [Name in keyof P]: [RemoveBatch] extends [true]
+        ? P[Name] extends readonly ["batch", ...infer Rest]
+          ? readonly [...Rest]
+          : P[Name]
+        : Axes;
+    };
+
 /** A key that is known only when the program runs; never for literals, so that misspelt ones do not pass. */
 export type DynamicKey<Key extends string> = string extends Key
   ? Key

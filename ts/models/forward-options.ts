@@ -45,6 +45,25 @@ export interface ForwardOptions<
   readonly attentionMask?: Tensor | readonly (readonly number[])[] | null;
 }
 
+/** How far a forward is. */
+export interface Progress {
+  /** Blocks that have run. */
+  readonly done: number;
+  /** Blocks that were to run; fewer do where nobody asks for what comes later. */
+  readonly total: number;
+}
+
+/** Options of the asynchronous calls. */
+export interface AsyncOptions {
+  /** Ends the forward after the block that is running; the promise is rejected with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** Called after each block. What it throws ends the forward. */
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+/** The names of {@link AsyncOptions}. */
+export const ASYNC_KEYS: ReadonlySet<string> = new Set(["signal", "onProgress"]);
+
 /** The names of the options. */
 export const FORWARD_KEYS: ReadonlySet<string> = new Set([
   "returnType",

@@ -1,24 +1,28 @@
 /** Built-in transformers. */
 
+import { setImmediate as turn } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { ActivationCache, type CacheMeta } from "../cache/activation-cache.ts";
 import type { AxesLookup } from "../cache/activation-map.ts";
 import { engine } from "../engine/current.ts";
-import type { DType, EngineModel, EngineRegistry, EngineTensor, ForwardRequest } from "../engine/engine.ts";
+import type { DType, EngineModel, EngineTensor, ForwardRequest, ForwardResult } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
-import { CACHE_KEYS, type RunWithCacheOptions } from "../hooks/caching.ts";
-import { splitOptions } from "../hooks/call-options.ts";
+import { CACHE_KEYS, type CacheOrMap, type RunWithCacheOptions } from "../hooks/caching.ts";
+import { checkKeys, type SplitArguments, splitOptions } from "../hooks/call-options.ts";
 import type { ScopeOptions } from "../hooks/hook-fn.ts";
 import { HookPoint } from "../hooks/hook-point.ts";
 import { HookStore } from "../hooks/hook-store.ts";
-import { HookedRoot, SCOPE_KEYS } from "../hooks/hooked-root.ts";
-import { type LoadStateOptions, Module } from "../hooks/module.ts";
-import type { pointNames } from "../hooks/names.ts";
+import { type HookedRoot, type Recording, SCOPE_KEYS } from "../hooks/hooked-root.ts";
+import { Module } from "../hooks/module.ts";
+import type { pointNames, Recorded } from "../hooks/names.ts";
 import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
+import { enableGrad, isGradEnabled, noGrad } from "../tensor/gradients.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { type Batch, fromIds, fromTexts, type Ids, idsOf, type Tokens } from "../text/batch.ts";
-import { type PaddingSide, Tokenizer } from "../text/tokenizer.ts";
+import { type Batch, fromIds, type Ids, type Tokens } from "../text/batch.ts";
+import { Tokenizer } from "../text/tokenizer.ts";
 import {
+  ASYNC_KEYS,
+  type AsyncOptions,
   FORWARD_KEYS,
   type ForwardOptions,
   type ForwardOutput,
@@ -27,6 +31,13 @@ import {
 } from "./forward-options.ts";
 import type { TransformerConfig } from "./transformer-config.ts";
 import type { TransformerPoints } from "./transformer-points.ts";
+import { TransformerText, textsOf } from "./transformer-text.ts";
+
+/** What a transformer's `runWithCache` records into. */
+export type CacheOf<RemoveBatch extends boolean, AsObject extends boolean> = CacheOrMap<
+  ActivationCache<Recorded<TransformerPoints, RemoveBatch>>,
+  AsObject
+>;
 
 /** How a model is loaded. */
 export interface LoadOptions {
@@ -42,25 +53,6 @@ export interface LoadOptions {
   readonly device?: string;
   /** Use this tokenizer instead of the one in the folder; null for none. */
   readonly tokenizer?: Tokenizer | null;
-}
-
-/** How texts become tokens. */
-export interface ToTokensOptions {
-  /**
-   * Put the beginning-of-sequence token first.
-   * @default the model's `cfg.default_prepend_bos`
-   */
-  readonly prependBos?: boolean;
-  /**
-   * Where shorter texts are filled up.
-   * @default the tokenizer's own
-   */
-  readonly paddingSide?: PaddingSide;
-  /**
-   * Cut texts to the model's context.
-   * @default true
-   */
-  readonly truncate?: boolean;
 }
 
 const BUILTIN = "builtin:";
@@ -89,31 +81,22 @@ function engineOptions({ dtype, device }: LoadOptions): { readonly dtype?: DType
  *
  * @category The model
  */
-export class HookedTransformer extends HookedRoot {
+export class HookedTransformer extends TransformerText {
   /** Exists in types only. @internal */
   declare readonly [pointNames]: TransformerPoints;
-  /** The configuration, under the reference's names. */
-  readonly cfg: TransformerConfig;
-  /** Turns text into token ids; null if the model came without one. */
-  readonly tokenizer: Tokenizer | null;
-  readonly #model: EngineModel;
-  readonly #registry: EngineRegistry;
+  readonly #hooks: HookStore;
   readonly #names: readonly string[];
-  #trainable = false;
 
   private constructor(model: EngineModel, tokenizer: Tokenizer | null) {
-    super();
-    this.#model = model;
-    this.tokenizer = tokenizer;
-    this.cfg = Object.freeze(JSON.parse(model.configJson()) as TransformerConfig);
-    this.#registry = model.registry();
-    const infos = this.#registry.points();
+    super(model, tokenizer);
+    const registry = model.registry();
+    const infos = registry.points();
     this.#names = infos.map(({ name }) => name);
     const points = infos.map(
       (info) => new HookPoint(info.axes, { default: info.default, splits: info.name.includes(".ln1.") }),
     );
-    const store = HookStore.around(this.#registry, points);
-    this.attach(store, partsOf(this.#names, points));
+    this.#hooks = HookStore.around(registry, points);
+    this.attach(this.#hooks, partsOf(this.#names, points));
     this.train(false);
   }
 
@@ -165,9 +148,43 @@ export class HookedTransformer extends HookedRoot {
     options: ForwardOptions<R, Stop> = {},
   ): ForwardOutput<R, Stop> {
     checkKeys("forward", options, [FORWARD_KEYS]);
-    const { returnType } = options;
-    const request = this.#request(input, options);
-    const { logits, loss, residual } = this.#model.forward(request);
+    return this.#output(this.model.forward(this.#request(input, options)), options);
+  }
+
+  /**
+   * Like {@link forward}, a block at a time: between blocks other work of the thread gets its turn, and the run can be
+   * aborted. Hooks run synchronously; those attached when their block's turn comes are run, so keep them attached until
+   * the promise settles, as {@link runWithHooksAsync} and `withHooks` do.
+   */
+  async forwardAsync<R extends ReturnType = "logits", Stop extends number | null = null>(
+    input: ModelInput,
+    options: ForwardOptions<R, Stop> & AsyncOptions = {},
+  ): Promise<ForwardOutput<R, Stop>> {
+    checkKeys("forwardAsync", options, [FORWARD_KEYS, ASYNC_KEYS]);
+    const { signal, onProgress } = options;
+    signal?.throwIfAborted();
+    // Whether operations are recorded is decided here: while this waits, others may have switched it.
+    const mode = isGradEnabled() ? enableGrad : noGrad;
+    const run = this.model.start(this.#request(input, options));
+    const total = blocksToRun(this.cfg.n_layers, options);
+    for (let done = 1; done <= total; done++) {
+      const more = mode(() => run.step());
+      onProgress?.({ done, total });
+      if (!more) break;
+      await turn();
+      signal?.throwIfAborted();
+    }
+    return this.#output(
+      mode(() => run.finish()),
+      options,
+    );
+  }
+
+  #output<R extends ReturnType, Stop extends number | null>(
+    { logits, loss, residual }: ForwardResult,
+    { returnType }: ForwardOptions<R, Stop>,
+  ): ForwardOutput<R, Stop> {
+    this.#hooks.holdRecorded();
     const outputs = {
       logits: logits === null ? null : wrap(logits, ["batch", "pos", "d_vocab"]),
       loss: loss === null ? null : wrap(loss),
@@ -202,15 +219,18 @@ export class HookedTransformer extends HookedRoot {
     input: ModelInput,
     options: ForwardOptions<R, Stop> & ScopeOptions<TransformerPoints> = {},
   ): ForwardOutput<R, Stop> {
-    if ("namesFilter" in options) {
-      throw hooklensError(
-        "invalid_argument",
-        "runWithHooks records nothing: namesFilter is for runWithCache",
-      );
-    }
-    checkKeys("runWithHooks", options, [FORWARD_KEYS, SCOPE_KEYS]);
-    const split = splitOptions([input, options], SCOPE_KEYS);
+    const split = splitScope("runWithHooks", [input, options], [FORWARD_KEYS, SCOPE_KEYS]);
     return this.runScoped(split.inputs, split.options) as ForwardOutput<R, Stop>;
+  }
+
+  /** {@link runWithHooks} as {@link forwardAsync}: the hooks are there until the promise settles. */
+  async runWithHooksAsync<R extends ReturnType = "logits", Stop extends number | null = null>(
+    input: ModelInput,
+    options: ForwardOptions<R, Stop> & AsyncOptions & ScopeOptions<TransformerPoints> = {},
+  ): Promise<ForwardOutput<R, Stop>> {
+    const keys = [FORWARD_KEYS, ASYNC_KEYS, SCOPE_KEYS];
+    const split = splitScope("runWithHooksAsync", [input, options], keys);
+    return this.runScoped(split.inputs, split.options, this.forwardAsync) as Promise<ForwardOutput<R, Stop>>;
   }
 
   /**
@@ -234,34 +254,49 @@ export class HookedTransformer extends HookedRoot {
    * cache.get("blocks.0.attn.hook_pattern_grad").shape; // the same
    * ```
    */
-  override runWithCache<R extends ReturnType = "logits", Stop extends number | null = null>(
+  override runWithCache<
+    R extends ReturnType = "logits",
+    Stop extends number | null = null,
+    RemoveBatch extends boolean = false,
+    AsObject extends boolean = true,
+  >(
     input: ModelInput,
-    options: ForwardOptions<R, Stop> & RunWithCacheOptions<TransformerPoints> = {},
-  ): [output: ForwardOutput<R, Stop>, cache: ActivationCache] {
+    options: ForwardOptions<R, Stop> & RunWithCacheOptions<TransformerPoints, RemoveBatch, AsObject> = {},
+  ): [output: ForwardOutput<R, Stop>, cache: CacheOf<RemoveBatch, AsObject>] {
     checkKeys("runWithCache", options, [FORWARD_KEYS, CACHE_KEYS]);
+    const recording: unknown = this.#record(input, options, this.forward);
+    return recording as [ForwardOutput<R, Stop>, CacheOf<RemoveBatch, AsObject>];
+  }
+
+  /** {@link runWithCache} as {@link forwardAsync}. The backward pass of `inclBwd` is one piece. */
+  async runWithCacheAsync<
+    R extends ReturnType = "logits",
+    Stop extends number | null = null,
+    RemoveBatch extends boolean = false,
+    AsObject extends boolean = true,
+  >(
+    input: ModelInput,
+    options: ForwardOptions<R, Stop> &
+      AsyncOptions &
+      RunWithCacheOptions<TransformerPoints, RemoveBatch, AsObject> = {},
+  ): Promise<[output: ForwardOutput<R, Stop>, cache: CacheOf<RemoveBatch, AsObject>]> {
+    checkKeys("runWithCacheAsync", options, [FORWARD_KEYS, ASYNC_KEYS, CACHE_KEYS]);
+    const recording: unknown = await this.#record(input, options, this.forwardAsync);
+    return recording as [ForwardOutput<R, Stop>, CacheOf<RemoveBatch, AsObject>];
+  }
+
+  #record(
+    input: ModelInput,
+    options: ForwardOptions & RunWithCacheOptions<TransformerPoints>,
+    forward: HookedRoot["forward"],
+  ): Recording | Promise<Recording> {
     const split = splitOptions([input, options], CACHE_KEYS);
     const caching: RunWithCacheOptions = split.options;
-    if (caching.inclBwd === true && typeof options.stopAtLayer === "number") {
-      throw hooklensError(
-        "scalar_required",
-        "inclBwd: with stopAtLayer the output is a residual stream; gradients need a run to the loss",
-        { got: [] },
-      );
-    }
-    if (caching.inclBwd === true && options.returnType !== "loss" && options.returnType !== "both") {
-      throw hooklensError(
-        "scalar_required",
-        "inclBwd: needs a loss to start from; use returnType 'loss' or 'both'",
-        {
-          got: [],
-        },
-      );
-    }
+    if (caching.inclBwd === true) checkScalar(options);
     const tokens = this.#tokensOf(input, options);
     // The ids as they were cached: text is encoded once.
     const inputs = [tokens?.tokens ?? input, { ...(split.inputs[1] ?? {}), ...maskOf(tokens, options) }];
-    const result = this.runRecorded(inputs, caching, this.#cache(caching, tokens?.tokens ?? null));
-    return result as [ForwardOutput<R, Stop>, ActivationCache];
+    return this.runRecorded(inputs, caching, this.#cache(caching, tokens?.tokens ?? null), forward);
   }
 
   protected override scalarOf(output: unknown): Tensor {
@@ -286,7 +321,7 @@ export class HookedTransformer extends HookedRoot {
     };
     const points = this.hookDict;
     const axes: AxesLookup = (name, activation) => points.get(name)?.axesOf(activation) ?? [];
-    return new ActivationCache(axes, this.#registry, this.#names, this.cfg.n_layers, meta);
+    return new ActivationCache(axes, this.#hooks.registry, this.#names, this.cfg.n_layers, meta);
   }
 
   /** The ids of an input that is text or ids; null for a residual stream. */
@@ -295,7 +330,7 @@ export class HookedTransformer extends HookedRoot {
     if (isTensor(input)) return { tokens: input as Tokens, attentionMask: null };
     const texts = textsOf(input);
     if (texts === null) return { tokens: fromIds(input as Ids), attentionMask: null };
-    return this.#encode(texts, { ...options, truncate: false });
+    return this.encode(texts, { ...options, truncate: false });
   }
 
   #request(input: ModelInput, options: ForwardOptions): ForwardRequest {
@@ -326,128 +361,6 @@ export class HookedTransformer extends HookedRoot {
     };
   }
 
-  #encode(texts: readonly string[], options: ToTokensOptions): Batch {
-    const tokenizer = this.#needTokenizer();
-    const {
-      prependBos = this.cfg.default_prepend_bos,
-      paddingSide = tokenizer.paddingSide,
-      truncate = true,
-    } = options;
-    if (paddingSide !== "left" && paddingSide !== "right") {
-      throw hooklensError(
-        "invalid_argument",
-        `paddingSide: expected 'left' or 'right', got ${describe(paddingSide)}`,
-      );
-    }
-    return fromTexts(texts, tokenizer, { prependBos, paddingSide, limit: truncate ? this.cfg.n_ctx : null });
-  }
-
-  #needTokenizer(): Tokenizer {
-    if (this.tokenizer !== null) return this.tokenizer;
-    throw hooklensError(
-      "tokenizer_required",
-      "this model came without a tokenizer (its folder has no tokenizer.json): give token ids, or a tokenizer when loading",
-    );
-  }
-
-  /** Token ids `[batch, pos]` of one text or several. */
-  toTokens(input: string | readonly string[], options: ToTokensOptions = {}): Tokens {
-    const texts = textsOf(input);
-    if (texts === null)
-      throw hooklensError("invalid_argument", `toTokens: expected text, got ${describe(input)}`);
-    return this.#encode(texts, options).tokens;
-  }
-
-  /** The text of token ids: one string for `[pos]`, a list for `[batch, pos]`. Without ids, a description of the model. */
-  override toString(): string;
-  override toString(tokens: Tensor | Ids | number): string | string[];
-  override toString(tokens?: Tensor | Ids | number): string | string[] {
-    if (tokens === undefined) {
-      const { model_name, n_layers, n_heads, d_model } = this.cfg;
-      return `HookedTransformer(${model_name}, ${n_layers} layers, ${n_heads} heads, d_model ${d_model})`;
-    }
-    const tokenizer = this.#needTokenizer();
-    const { rows, rank } = idsOf(tokens);
-    const texts = rows.map((row) => tokenizer.decode(row));
-    return rank === 2 ? texts : (texts[0] ?? "");
-  }
-
-  /** Shows {@link toString} when logged. */
-  [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return this.toString();
-  }
-
-  /** The tokens of one text or of one row of ids, each as text. */
-  toStrTokens(input: string | readonly number[] | Tensor, options: ToTokensOptions = {}): string[] {
-    const tokenizer = this.#needTokenizer();
-    const { rows } = idsOf(typeof input === "string" ? this.toTokens(input, options) : input);
-    if (rows.length !== 1) {
-      throw hooklensError("shape_mismatch", `toStrTokens: expected one row of token ids, got ${rows.length}`);
-    }
-    return (rows[0] ?? []).map((id) => tokenizer.decode([id]));
-  }
-
-  /** The id of a text that is exactly one token, such as `" cat"`. Throws `not_single_token` otherwise. */
-  toSingleToken(text: string): number {
-    if (typeof text !== "string") {
-      throw hooklensError("invalid_argument", `toSingleToken: expected text, got ${describe(text)}`);
-    }
-    const ids = this.#needTokenizer().encode(text, false);
-    const [id] = ids;
-    if (id !== undefined && ids.length === 1) return id;
-    throw hooklensError(
-      "not_single_token",
-      `'${text}' is ${ids.length} tokens, not one${ids.length > 1 ? `: ${this.toStrTokens(ids).join("|")}` : ""}`,
-      { text, ids },
-    );
-  }
-
-  /** The text of one token id. */
-  toSingleStrToken(id: number): string {
-    if (!Number.isInteger(id)) {
-      throw hooklensError("invalid_argument", `toSingleStrToken: expected a token id, got ${describe(id)}`);
-    }
-    return this.#needTokenizer().decode([id]);
-  }
-
-  /** The weights under the reference's names, such as `blocks.0.attn.W_Q` `[n_heads, d_model, d_head]`. */
-  override *namedParameters(): Generator<[name: string, parameter: Tensor]> {
-    for (const name of this.#model.parameterNames()) yield [name, this.parameter(name)];
-  }
-
-  /** One weight by the reference's name. Throws `weight_mismatch` with the nearest names. */
-  parameter(name: string): Tensor {
-    return wrap(this.#model.parameter(name));
-  }
-
-  /** Whether forwards record gradients of the weights: see {@link setTrainable}. */
-  get isTrainable(): boolean {
-    return this.#trainable;
-  }
-
-  /**
-   * Makes every weight a leaf that gradients reach and optimisers overwrite, or freezes them again. Weights start frozen,
-   * so that gradients of activations cost no gradients of weights.
-   */
-  setTrainable(on: boolean): this {
-    this.#model.setTrainable(on);
-    this.#trainable = on;
-    return this;
-  }
-
-  override loadStateDict(
-    state: ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>,
-    { strict = true }: LoadStateOptions = {},
-  ): void {
-    const given = new Map(state instanceof Map ? state : Object.entries(state));
-    if (!strict) {
-      const own = new Map(this.namedParameters());
-      for (const name of given.keys()) if (!own.has(name)) given.delete(name);
-      for (const [name, parameter] of own) if (!given.has(name)) given.set(name, parameter);
-    }
-    this.#model.loadParameters([...given].map(([name, tensor]) => ({ name, tensor: handleOf(tensor) })));
-  }
-
   /** Detaches all hooks, permanent ones too. The weights go when nothing refers to the model any more. */
   [Symbol.dispose](): void {
     this.resetHooks({ includingPermanent: true });
@@ -473,9 +386,34 @@ function partsOf(names: readonly string[], points: readonly HookPoint[]): Readon
   return modules;
 }
 
-function textsOf(input: unknown): readonly string[] | null {
-  if (typeof input === "string") return [input];
-  return Array.isArray(input) && input.length > 0 && typeof input[0] === "string" ? input : null;
+/** Splits off what `runWithHooks` takes. */
+function splitScope(
+  what: string,
+  args: readonly [input: ModelInput, options: object],
+  keys: readonly ReadonlySet<string>[],
+): SplitArguments {
+  if ("namesFilter" in args[1]) {
+    throw hooklensError("invalid_argument", `${what} records nothing: namesFilter is for runWithCache`);
+  }
+  checkKeys(what, args[1], keys);
+  return splitOptions(args, SCOPE_KEYS);
+}
+
+/** Refuses `inclBwd` where the run gives nothing that gradients could start from. */
+function checkScalar({ stopAtLayer, returnType }: ForwardOptions): void {
+  const refusal =
+    typeof stopAtLayer === "number"
+      ? "with stopAtLayer the output is a residual stream; gradients need a run to the loss"
+      : returnType !== "loss" && returnType !== "both"
+        ? "needs a loss to start from; use returnType 'loss' or 'both'"
+        : null;
+  if (refusal !== null) throw hooklensError("scalar_required", `inclBwd: ${refusal}`, { got: [] });
+}
+
+/** How many blocks `blocks[start:stop]` has. */
+function blocksToRun(layers: number, { startAtLayer, stopAtLayer }: ForwardOptions): number {
+  const clamp = (layer: number) => Math.min(Math.max(layer < 0 ? layer + layers : layer, 0), layers);
+  return Math.max(0, clamp(stopAtLayer ?? layers) - clamp(startAtLayer ?? 0));
 }
 
 function asIds(ids: Tensor | Ids): Tensor {
@@ -485,14 +423,4 @@ function asIds(ids: Tensor | Ids): Tensor {
 function maskOf(batch: Batch | null, options: ForwardOptions): { readonly attentionMask?: Tensor } {
   const mask = batch?.attentionMask;
   return mask === undefined || mask === null || options.attentionMask ? {} : { attentionMask: mask };
-}
-
-/** Refuses options that nobody reads: a misspelt one would silently do nothing. */
-function checkKeys(what: string, options: object, known: readonly ReadonlySet<string>[]): void {
-  const unknown = Object.keys(options).find((key) => !known.some((keys) => keys.has(key)));
-  if (unknown === undefined) return;
-  const all = known.flatMap((keys) => [...keys]);
-  throw hooklensError("invalid_argument", `${what} has no option '${unknown}'; it takes ${all.join(", ")}`, {
-    option: unknown,
-  });
 }

@@ -3,6 +3,8 @@
  * a model has depends on its architecture; `model.hookDict` knows.
  */
 
+import type { AxesAt } from "../hooks/names.ts";
+
 /**
  * The points of each block, by what follows `blocks.N.`, and the axes of their activations. Axis `one` has size 1.
  * Unless something else is said, a model has the point and a cache records it unasked.
@@ -198,24 +200,33 @@ export type TupleKey =
   | readonly [name: NormName, layer: number, part: NormPart]
   | readonly [name: "embed" | "pos_embed" | NormName];
 
-type NormAxes<Name extends string> = Name extends "scale"
-  ? BlockPoints["ln1.hook_scale"]
-  : BlockPoints["hook_resid_pre"];
-
 /** The short name in a key such as `z5`. */
 type ShortNameIn<Key> = {
   [Name in keyof ShortNames]: Key extends `${Name}${number}` ? Name : never;
 }[keyof ShortNames];
 
-/** The axes of what a short or tuple key stands for. */
-export type AxesOfShort<Key> = Key extends readonly [infer Name, ...unknown[]]
+type NormIn<Key> = {
+  [Name in NormName]: {
+    [Part in NormPart]: Key extends `${Name}${number}${Part}`
+      ? `blocks.${number}.${Part}.hook_${Name}`
+      : never;
+  }[NormPart];
+}[NormName];
+
+type InBlock<Name> = Name extends keyof ShortNames ? `blocks.${number}.${ShortNames[Name]}` : never;
+
+/** The full name that a short or tuple key stands for. */
+type FullName<Key> = Key extends readonly [infer Name, ...infer Place]
   ? Name extends keyof ShortNames
-    ? BlockPoints[ShortNames[Name]]
-    : Name extends NormName
-      ? NormAxes<Name>
-      : BlockPoints["hook_resid_pre"]
-  : Key extends `scale${number}${NormPart}`
-    ? BlockPoints["ln1.hook_scale"]
-    : Key extends `normalized${number}${NormPart}`
-      ? BlockPoints["hook_resid_pre"]
-      : BlockPoints[ShortNames[ShortNameIn<Key>]];
+    ? InBlock<Name>
+    : Name extends "embed" | "pos_embed"
+      ? `hook_${Name}`
+      : Name extends NormName
+        ? Place extends readonly [number, infer Part extends NormPart]
+          ? `blocks.${number}.${Part}.hook_${Name}`
+          : `ln_final.hook_${Name}`
+        : never
+  : NormIn<Key> | InBlock<ShortNameIn<Key>>;
+
+/** The axes of what a short or tuple key stands for. */
+export type AxesOfShort<Key, P = TransformerPoints> = AxesAt<P, FullName<Key>>;

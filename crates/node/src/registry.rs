@@ -187,6 +187,16 @@ impl EngineRegistry {
     }
 
     #[napi]
+    pub fn fire_gradient(&self, env: Env, point: Whole, gradient: TensorArg) -> napi::Result<EngineTensor> {
+        boundary(&env, || self.inner.fire_gradient(point_id(point)?, gradient.0).map(EngineTensor::from))
+    }
+
+    #[napi]
+    pub fn recorded(&self, env: Env) -> napi::Result<u32> {
+        boundary(&env, || Ok(u32::try_from(self.inner.recorded()).unwrap_or(u32::MAX)))
+    }
+
+    #[napi]
     pub fn drain_released(&self, env: Env) -> napi::Result<Vec<f64>> {
         boundary(&env, || Ok(self.inner.drain_released().into_iter().map(|id| id.0 as f64).collect()))
     }

@@ -7,6 +7,7 @@ use crate::device::device_name;
 use crate::error::{Error, Result};
 use crate::tensor::{CT, Tensor};
 use std::cell::Cell;
+use std::sync::atomic::Ordering;
 
 /// How deep firings may nest: a hook that runs the model, whose hooks run the model, …
 pub const NESTING_LIMIT: usize = 64;
@@ -35,6 +36,22 @@ impl Drop for Nesting {
     }
 }
 
+/// The registry of a recorded operation, counted as long as the operation may run.
+struct Recorded(HookRegistry);
+
+impl Recorded {
+    fn new(registry: &HookRegistry) -> Self {
+        registry.recorded_count().fetch_add(1, Ordering::Relaxed);
+        Self(registry.clone())
+    }
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        self.0.recorded_count().fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl HookRegistry {
     /// Passes an activation through a point; gives what flows on, of the same shape, dtype and device.
     ///
@@ -44,6 +61,18 @@ impl HookRegistry {
     #[inline]
     pub fn fire(&self, point: HookPointId, x: Tensor) -> Result<Tensor> {
         if self.watched(point) == 0 { Ok(x) } else { self.fire_observed(point, x) }
+    }
+
+    /// Passes a gradient through the backward hooks of a point, as the backward walk does when it gets there. Captures
+    /// add up what comes in the same walk.
+    ///
+    /// # Errors
+    /// As of [`HookRegistry::fire`].
+    pub fn fire_gradient(&self, point: HookPointId, gradient: Tensor) -> Result<Tensor> {
+        let info = self.info(point)?;
+        let _nesting = Nesting::enter(info)?;
+        let entries = self.entries(point, Direction::Backward)?;
+        self.run(&entries, point, info, Direction::Backward, gradient)
     }
 
     #[cold]
@@ -62,8 +91,9 @@ impl HookRegistry {
     /// An identity whose gradient rule runs the listeners. Nothing tracked upstream: the graph starts here.
     fn record_backward(&self, entries: Entries, point: HookPointId, x: Tensor) -> Result<Tensor> {
         let x = if x.requires_grad() { x } else { x.detach().requiring_grad()? };
-        let registry = self.clone();
+        let recorded = Recorded::new(self);
         record_unary("hook", x.data().clone(), &x, move |g: &CT| {
+            let Recorded(registry) = &recorded;
             let info = registry.info(point)?;
             let _nesting = Nesting::enter(info)?;
             let gradient = Tensor::constant(g.clone())?;

@@ -8,7 +8,7 @@ use crate::autograd::lock;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 /// Which way data pass the point.
@@ -176,6 +176,7 @@ struct Shared {
     handles: Mutex<HashMap<HandleId, (HookPointId, Direction)>>,
     next_handle: AtomicU64,
     open_scopes: AtomicU32,
+    recorded: AtomicUsize,
     callbacks: CallbackTable,
     trampoline: RwLock<Option<Arc<dyn Trampoline>>>,
 }
@@ -213,6 +214,7 @@ impl HookRegistry {
             handles: Mutex::default(),
             next_handle: AtomicU64::new(1),
             open_scopes: AtomicU32::new(0),
+            recorded: AtomicUsize::new(0),
             callbacks: CallbackTable::default(),
             trampoline: RwLock::new(None),
         })))
@@ -394,6 +396,16 @@ impl HookRegistry {
     /// Callbacks that neither a handle nor a recorded graph refers to any more, each once: the binding may forget them.
     pub fn drain_released(&self) -> Vec<CallbackId> {
         self.0.callbacks.drain_released()
+    }
+
+    /// How many recorded operations, in graphs that are still alive, run hooks of this registry when a backward walk
+    /// passes them. A binding must keep its functions while there are any, also if nobody else refers to the registry.
+    pub fn recorded(&self) -> usize {
+        self.0.recorded.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn recorded_count(&self) -> &AtomicUsize {
+        &self.0.recorded
     }
 
     pub(super) fn open_scopes(&self) -> &AtomicU32 {

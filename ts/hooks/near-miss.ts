@@ -1,0 +1,57 @@
+/** Finds options that were probably misspelt. */
+
+import { hooklensError } from "../engine/errors.ts";
+
+/** How many letters must be inserted, removed or replaced to make `b` of `a`. */
+function distance(a: string, b: string): number {
+  let above = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (const [i, letter] of [...a].entries()) {
+    const row = [i + 1];
+    for (let j = 0; j < b.length; j++) {
+      const replaced = (above[j] ?? 0) + Number(letter !== b[j]);
+      row.push(Math.min(replaced, (above[j + 1] ?? 0) + 1, (row[j] ?? 0) + 1));
+    }
+    above = row;
+  }
+  return above[b.length] ?? 0;
+}
+
+/** Names shorter than this are common words (`device`, `dtype`), which a model's own option may well resemble. */
+const DISTINCTIVE = 7;
+
+function resembles(key: string, known: string): boolean {
+  const plain = (name: string) => name.replaceAll("_", "").toLowerCase();
+  if (plain(key) === plain(known)) return true;
+  return known.length >= DISTINCTIVE && distance(plain(key), plain(known)) <= 2;
+}
+
+/**
+ * Refuses options that are likely mistakes where others are allowed, because a model's own `forward` takes them: names
+ * that resemble one of `known`, and names in `elsewhere`, which belong to another call.
+ */
+export function refuseNearMisses(
+  what: string,
+  options: readonly string[],
+  known: ReadonlySet<string>,
+  elsewhere: ReadonlySet<string>,
+): void {
+  for (const option of options) {
+    const suggestion = [...known].find((name) => resembles(option, name));
+    if (suggestion !== undefined) {
+      throw hooklensError(
+        "invalid_argument",
+        `${what} has no option '${option}': did you mean '${suggestion}'? An option of the model's own with such a name can only be given to forward itself, inside hooks()`,
+        { option, suggestion },
+      );
+    }
+    if (option.length >= DISTINCTIVE && elsewhere.has(option)) {
+      throw hooklensError(
+        "invalid_argument",
+        `${what} has no option '${option}'; it takes ${[...known].join(", ")}`,
+        {
+          option,
+        },
+      );
+    }
+  }
+}

@@ -1,0 +1,199 @@
+/** The weights of built-in transformers, by name and stacked over blocks. */
+
+import type { EngineModel } from "../engine/engine.ts";
+import { hooklensError } from "../engine/errors.ts";
+import { HookedRoot } from "../hooks/hooked-root.ts";
+import type { LoadStateOptions } from "../hooks/module.ts";
+import { handleOf, wrap } from "../tensor/base.ts";
+import { zeros } from "../tensor/create.ts";
+import { cat, stack } from "../tensor/functions.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { TransformerConfig } from "./transformer-config.ts";
+
+/**
+ * A transformer's weights under the reference's names. `W_Q` and its like are copies of all blocks' weights in one
+ * tensor, made at each access; biases that the model does not have are zeros.
+ *
+ * @category Weights
+ */
+export abstract class TransformerWeights extends HookedRoot {
+  /** The configuration, under the reference's names. */
+  readonly cfg: TransformerConfig;
+  /** @internal */
+  protected readonly model: EngineModel;
+  #trainable = false;
+
+  /** @internal */
+  constructor(model: EngineModel) {
+    super();
+    this.model = model;
+    this.cfg = Object.freeze(JSON.parse(model.configJson()) as TransformerConfig);
+  }
+
+  /** The weights under the reference's names, such as `blocks.0.attn.W_Q` `[n_heads, d_model, d_head]`. */
+  override *namedParameters(): Generator<[name: string, parameter: Tensor]> {
+    for (const name of this.model.parameterNames()) yield [name, this.parameter(name)];
+  }
+
+  /** One weight by the reference's name. Throws `weight_mismatch` with the nearest names. */
+  parameter(name: string): Tensor {
+    return wrap(this.model.parameter(name));
+  }
+
+  /** Whether forwards record gradients of the weights: see {@link setTrainable}. */
+  get isTrainable(): boolean {
+    return this.#trainable;
+  }
+
+  /**
+   * Makes every weight a leaf that gradients reach and optimisers overwrite, or freezes them again. Weights start frozen,
+   * so that gradients of activations cost no gradients of weights.
+   */
+  setTrainable(on: boolean): this {
+    this.model.setTrainable(on);
+    this.#trainable = on;
+    return this;
+  }
+
+  override loadStateDict(
+    state: ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>,
+    { strict = true }: LoadStateOptions = {},
+  ): void {
+    const given = new Map(state instanceof Map ? state : Object.entries(state));
+    if (!strict) {
+      const own = new Map(this.namedParameters());
+      for (const name of given.keys()) if (!own.has(name)) given.delete(name);
+      for (const [name, parameter] of own) if (!given.has(name)) given.set(name, parameter);
+    }
+    this.model.loadParameters([...given].map(([name, tensor]) => ({ name, tensor: handleOf(tensor) })));
+  }
+
+  /** Token embeddings `[d_vocab, d_model]`. */
+  get W_E(): Tensor {
+    return this.parameter("embed.W_E");
+  }
+
+  /** Position embeddings `[n_ctx, d_model]`. Throws `not_supported_on_this_model` where positions are not learned. */
+  get W_pos(): Tensor {
+    const name = "pos_embed.W_pos";
+    if (this.#has(name)) return this.parameter(name);
+    throw hooklensError(
+      "not_supported_on_this_model",
+      `W_pos: this model has no embeddings of positions, its positions are '${this.cfg.positional_embedding_type}'`,
+    );
+  }
+
+  /** {@link W_E} above {@link W_pos}: `[d_vocab + n_ctx, d_model]`. */
+  get W_E_pos(): Tensor {
+    return cat([this.W_E, this.W_pos], 0);
+  }
+
+  /** Unembedding `[d_model, d_vocab_out]`. */
+  get W_U(): Tensor {
+    return this.parameter("unembed.W_U");
+  }
+
+  /** Bias of the logits `[d_vocab_out]`. */
+  get b_U(): Tensor {
+    const name = "unembed.b_U";
+    return this.#has(name) ? this.parameter(name) : zeros([this.cfg.d_vocab_out]);
+  }
+
+  /** Query weights `[n_layers, n_heads, d_model, d_head]`. */
+  get W_Q(): Tensor {
+    return this.#stacked("attn.W_Q");
+  }
+
+  /** Key weights `[n_layers, n_heads, d_model, d_head]`, each head of a group with those of the group. */
+  get W_K(): Tensor {
+    return this.#perHead("W_K");
+  }
+
+  /** Value weights `[n_layers, n_heads, d_model, d_head]`, each head of a group with those of the group. */
+  get W_V(): Tensor {
+    return this.#perHead("W_V");
+  }
+
+  /** Output weights of the heads `[n_layers, n_heads, d_head, d_model]`. */
+  get W_O(): Tensor {
+    return this.#stacked("attn.W_O");
+  }
+
+  /** Query biases `[n_layers, n_heads, d_head]`. */
+  get b_Q(): Tensor {
+    return this.#stacked("attn.b_Q", [this.cfg.n_heads, this.cfg.d_head]);
+  }
+
+  /** Key biases `[n_layers, n_heads, d_head]`. */
+  get b_K(): Tensor {
+    return this.#perHead("b_K", [this.cfg.n_heads, this.cfg.d_head]);
+  }
+
+  /** Value biases `[n_layers, n_heads, d_head]`. */
+  get b_V(): Tensor {
+    return this.#perHead("b_V", [this.cfg.n_heads, this.cfg.d_head]);
+  }
+
+  /** Biases of attention's output `[n_layers, d_model]`. */
+  get b_O(): Tensor {
+    return this.#stacked("attn.b_O", [this.cfg.d_model]);
+  }
+
+  /** Input weights of the MLPs `[n_layers, d_model, d_mlp]`. Throws `not_supported_on_this_model` without MLPs. */
+  get W_in(): Tensor {
+    return this.#ofMlp("W_in");
+  }
+
+  /** Gate weights of the MLPs `[n_layers, d_model, d_mlp]`; null where they have none. */
+  get W_gate(): Tensor | null {
+    return this.cfg.gated_mlp ? this.#ofMlp("W_gate") : null;
+  }
+
+  /** Output weights of the MLPs `[n_layers, d_mlp, d_model]`. Throws `not_supported_on_this_model` without MLPs. */
+  get W_out(): Tensor {
+    return this.#ofMlp("W_out");
+  }
+
+  /** Input biases of the MLPs `[n_layers, d_mlp]`. Throws `not_supported_on_this_model` without MLPs. */
+  get b_in(): Tensor {
+    return this.#ofMlp("b_in", [this.cfg.d_mlp ?? 0]);
+  }
+
+  /** Output biases of the MLPs `[n_layers, d_model]`. Throws `not_supported_on_this_model` without MLPs. */
+  get b_out(): Tensor {
+    return this.#ofMlp("b_out", [this.cfg.d_model]);
+  }
+
+  #has(name: string): boolean {
+    return this.model.parameterNames().includes(name);
+  }
+
+  /** One tensor of all blocks; a bias, which a model may lack, gives its shape. */
+  #stacked(path: string, bias?: readonly number[]): Tensor {
+    const layers = Array.from({ length: this.cfg.n_layers }, (_, layer) => `blocks.${layer}.${path}`);
+    if (layers.length === 0) {
+      throw hooklensError("not_supported_on_this_model", `${path}: this model has no blocks`);
+    }
+    const known = new Set(this.model.parameterNames());
+    return stack(
+      layers.map((name) => (bias === undefined || known.has(name) ? this.parameter(name) : zeros([...bias]))),
+    );
+  }
+
+  #perHead(name: string, bias?: readonly number[]): Tensor {
+    const { n_heads, n_key_value_heads } = this.cfg;
+    if (n_key_value_heads === null) return this.#stacked(`attn.${name}`, bias);
+    // Weights that several heads share have their own name, and one head a group.
+    const group = bias && [n_key_value_heads, ...bias.slice(1)];
+    return this.#stacked(`attn._${name}`, group).repeatInterleave(n_heads / n_key_value_heads, 1);
+  }
+
+  #ofMlp(name: string, bias?: readonly number[]): Tensor {
+    if (!this.cfg.attn_only) return this.#stacked(`mlp.${name}`, bias);
+    throw hooklensError(
+      "not_supported_on_this_model",
+      `${name}: this model has no MLPs, it is made of attention only`,
+      { weight: name },
+    );
+  }
+}
