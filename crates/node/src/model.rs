@@ -1,7 +1,7 @@
 //! The classes `EngineModel` and `EngineRun`: a transformer, and one forward of it in progress.
 
 use crate::args::{Flag, Int, List, Text};
-use crate::boundary::{boundary, boundary_pure, thrown};
+use crate::boundary::{boundary, boundary_making, boundary_pure, thrown};
 use crate::fields::Fields;
 use crate::registry::EngineRegistry;
 use crate::tensor::{EngineTensor, TensorArg};
@@ -126,13 +126,13 @@ impl EngineModel {
     #[napi]
     pub fn forward(&self, env: Env, asked: Fields) -> napi::Result<ForwardOutput> {
         let asked = request(&asked)?;
-        boundary(&env, || self.model()?.forward(asked).map(ForwardOutput::from))
+        boundary_making(&env, || self.model()?.forward(asked).map(ForwardOutput::from))
     }
 
     #[napi]
     pub fn start(&self, env: Env, asked: Fields) -> napi::Result<EngineRun> {
         let asked = request(&asked)?;
-        boundary(&env, || Ok(EngineRun { inner: RefCell::new(Some(self.model()?.start(asked)?)) }))
+        boundary_making(&env, || Ok(EngineRun { inner: RefCell::new(Some(self.model()?.start(asked)?)) }))
     }
 
     #[napi]
@@ -175,7 +175,7 @@ pub(crate) fn named_tensors(tensors: &List<Fields>) -> napi::Result<Vec<(String,
 impl EngineRun {
     #[napi]
     pub fn step(&self, env: Env) -> napi::Result<bool> {
-        boundary(&env, || {
+        boundary_making(&env, || {
             // Out of its place while it runs: its hooks may reach this object, and a run that failed must not go on.
             let mut run = self.take()?;
             let more = run.step()?;
@@ -186,7 +186,7 @@ impl EngineRun {
 
     #[napi]
     pub fn finish(&self, env: Env) -> napi::Result<ForwardOutput> {
-        boundary(&env, || self.take()?.finish().map(ForwardOutput::from))
+        boundary_making(&env, || self.take()?.finish().map(ForwardOutput::from))
     }
 }
 

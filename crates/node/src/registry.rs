@@ -1,7 +1,7 @@
 //! The class `EngineRegistry`: hook points and the hooks attached to them.
 
 use crate::args::{Flag, Int, List, Text, Whole};
-use crate::boundary::{boundary, thrown};
+use crate::boundary::{boundary, boundary_making, thrown};
 use crate::cache::EngineCache;
 use crate::callbacks::JsTrampoline;
 use crate::fields::Fields;
@@ -183,7 +183,7 @@ impl EngineRegistry {
 
     #[napi]
     pub fn fire(&self, env: Env, point: Whole, x: Passing) -> napi::Result<Passed> {
-        boundary(&env, || {
+        boundary_making(&env, || {
             let passed = self.inner.fire(point_id(point)?, x.tensor.clone())?;
             Ok(x.replaced_by(passed))
         })

@@ -5,7 +5,7 @@
 
 use crate::args::{Flag, Text, argument, kind, list};
 use crate::bits::TypedArray;
-use crate::boundary::{boundary, thrown};
+use crate::boundary::{boundary, boundary_making, thrown};
 use crate::handles::{self, Word};
 use crate::memory;
 use crate::persistent::Persistent;
@@ -269,11 +269,11 @@ pub(crate) fn register(exports: &mut Object<'_>, env: &Env) -> napi::Result<()> 
         };
         method c"backward" => |call| {
             let (MaybeTensor(seed), Flag(retain_graph)) = (call.arg(0)?, call.arg(1)?);
-            boundary(&call.env, || call.tensor()?.backward(seed.as_ref(), BackwardOptions { retain_graph }))
+            boundary_making(&call.env, || call.tensor()?.backward(seed.as_ref(), BackwardOptions { retain_graph }))
         };
         method c"to" => |call| {
             let Text(device) = call.arg(0)?;
-            boundary(&call.env, || call.tensor()?.to_device(&device_from_name(&device)?).map(wrap))
+            boundary_making(&call.env, || call.tensor()?.to_device(&device_from_name(&device)?).map(wrap))
         };
         method c"display" => |call| boundary(&call.env, || call.tensor()?.display());
         method c"dispose" => |call| {

@@ -93,9 +93,13 @@ impl Tensor {
         }
         super::elementwise::refuse_bool("clamp", self)?;
         let bounds = [min, max].into_iter().flatten();
-        let dtype = bounds.fold(self.dtype(), |dtype, bound| {
-            if !dtype.is_float() && matches!(bound, Scalar::Float(_)) { DType::F32 } else { dtype }
-        });
+        let dtype =
+            bounds.fold(
+                self.dtype(),
+                |dtype, bound| {
+                    if !dtype.is_float() && bound.dtype().is_float() { DType::F32 } else { dtype }
+                },
+            );
         let x = self.to_dtype(dtype)?;
         if !dtype.is_float() {
             let int = |x: Scalar| <i64 as super::elements::Carrier>::number(x);
