@@ -213,7 +213,7 @@ export class HookPoint<const A extends Axes = Axes> extends Module {
     }
   }
 
-  /** Passes a value through the point: gives it back, as the attached hooks left it. */
+  /** Passes a value through the point: gives it back, as the attached hooks left it; itself if they left it alone. */
   forward<X extends Axes, D extends DType>(x: Tensor<X, D>): Tensor<X, D> {
     const site = this.#site;
     // Also without hooks: a model must not begin to fail when one is attached.
@@ -225,9 +225,10 @@ export class HookPoint<const A extends Axes = Axes> extends Module {
       );
     }
     if (site === null || site.live === 0) return x;
-    const passed = site.store.registry.fire(site.id, handleOf(x));
+    const handle = handleOf(x);
+    const passed = site.store.registry.fire(site.id, handle);
     site.store.holdRecorded();
-    return wrap(passed, x.axes);
+    return passed === handle ? x : wrap(passed, x.axes);
   }
 
   /** `HookPoint(name='x', 2 fwd, 1 bwd)` */
