@@ -75,10 +75,10 @@ export function memory(): MemoryUse {
  * lifts the limit.
  */
 export function setMemoryLimit(bytes: number): void {
-  if (!Number.isFinite(bytes) || bytes < 0) {
+  if (!(bytes >= 0 && bytes <= Number.MAX_SAFE_INTEGER)) {
     throw new HooklensError(
       "invalid_argument",
-      `setMemoryLimit: expected a number of bytes, 0 or more, got ${bytes}`,
+      `setMemoryLimit: expected a number of bytes from 0 to ${Number.MAX_SAFE_INTEGER}, got ${bytes}`,
     );
   }
   engine().setMemoryLimit(Math.floor(bytes));
@@ -86,7 +86,8 @@ export function setMemoryLimit(bytes: number): void {
 
 /** Whether `value` is a promise or acts like one. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+  if (value === null || (typeof value !== "object" && typeof value !== "function")) return false;
+  return "then" in value && typeof value.then === "function";
 }
 
 /** All tensors within a value. Iterative, so that long linked structures are no danger. */
