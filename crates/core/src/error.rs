@@ -116,7 +116,7 @@ errors! {
     MemoryLimit "memory_limit" { requested: usize, live: usize, limit: usize }
         => "tensors would hold {live} + {requested} bytes, over the limit of {limit}; free them with `using`, `dispose()` or `tidy()`, or raise the limit";
     /// A handle whose tensor was given back.
-    Disposed "disposed" { what: String } => "this {what} was disposed; use it before dispose(), or keep it with tidy's result";
+    Disposed "disposed" { what: String } => "this {what} was disposed; nothing can use it after dispose(), or after the `using` block or `tidy` that it was made in";
     /// A device that this build or machine does not have.
     DeviceUnavailable "device_unavailable" { device: String, detail: String } => "device '{device}': {detail}";
     /// A broken invariant of this crate: please report it.
