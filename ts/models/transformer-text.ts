@@ -4,6 +4,7 @@ import type { EngineModel } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
 import { describe, isTensor } from "../tensor/base.ts";
 import { tensor } from "../tensor/create.ts";
+import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type Batch, fromTexts, type Ids, idsOf, type Tokens } from "../text/batch.ts";
 import type { PaddingSide, Tokenizer } from "../text/tokenizer.ts";
@@ -27,6 +28,8 @@ export interface ToTokensOptions {
    */
   readonly truncate?: boolean;
 }
+
+const TOKEN_KEYS: readonly string[] = ["prependBos", "paddingSide", "truncate"];
 
 /** Which of several places {@link TransformerText.getTokenPosition} gives. */
 export interface TokenPositionOptions extends ToTokensOptions {
@@ -86,6 +89,7 @@ export abstract class TransformerText extends TransformerWeights {
     const texts = textsOf(input);
     if (texts === null)
       throw hooklensError("invalid_argument", `toTokens: expected text, got ${describe(input)}`);
+    checkOptionKeys("toTokens", options, TOKEN_KEYS);
     return this.encode(texts, options).tokens;
   }
 
