@@ -89,6 +89,7 @@ const MODEL: Members<EngineModel> = {
   parameterNames: true,
   parameter: true,
   setTrainable: true,
+  dispose: true,
 };
 
 const RUN: Members<EngineRun> = {

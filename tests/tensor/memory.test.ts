@@ -176,5 +176,6 @@ describe("setMemoryLimit", () => {
   test("refuses what is no number of bytes", () => {
     expect(codeOf(() => setMemoryLimit(-1))).toBe("invalid_argument");
     expect(codeOf(() => setMemoryLimit(Number.NaN))).toBe("invalid_argument");
+    expect(codeOf(() => setMemoryLimit(1e300))).toBe("invalid_argument");
   });
 });

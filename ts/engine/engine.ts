@@ -126,9 +126,9 @@ export interface EngineRegistry {
   list(point?: number): HandleInfo[];
   /** Resolves exact names, globs and lists to point numbers; throws `unknown_hook` with suggestions. */
   select(names: readonly string[]): number[];
-  /** Passes an activation through a point. */
+  /** Passes an activation through a point: gives the very handle `x` if the hooks left it alone, else another. */
   fire(point: number, x: EngineTensor): EngineTensor;
-  /** Passes a gradient through a point's backward hooks. Captures add up what comes in one backward pass. */
+  /** {@link fire} for a gradient and backward hooks. Captures add up what comes in one backward pass. */
   fireGradient(point: number, gradient: EngineTensor): EngineTensor;
   /** How many recorded operations, in graphs still alive, run hooks of this registry in a backward pass. */
   recorded(): number;
@@ -190,6 +190,8 @@ export interface EngineModel {
   loadParameters(tensors: readonly { name: string; tensor: EngineTensor }[]): void;
   /** Whether forwards record gradients of the weights. */
   setTrainable(on: boolean): void;
+  /** Lets go of the weights; every later call throws `disposed`. The registry stays. */
+  dispose(): void;
 }
 
 export interface Engine {

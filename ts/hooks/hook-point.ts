@@ -207,7 +207,7 @@ export class HookPoint<const A extends Axes = Axes> extends Module {
     this.#site?.store.reattach(this.#site.id);
   }
 
-  /** Passes a value through the point: gives it back, as the attached hooks left it. */
+  /** Passes a value through the point: gives it back, as the attached hooks left it; itself if they left it alone. */
   forward<X extends Axes, D extends DType>(x: Tensor<X, D>): Tensor<X, D> {
     const site = this.#site;
     if (site === null || site.live === 0) return x;
@@ -219,9 +219,10 @@ export class HookPoint<const A extends Axes = Axes> extends Module {
         { name: this.name, axes: this.#axes, shape: x.shape },
       );
     }
-    const passed = site.store.registry.fire(site.id, handleOf(x));
+    const handle = handleOf(x);
+    const passed = site.store.registry.fire(site.id, handle);
     site.store.holdRecorded();
-    return wrap(passed, x.axes);
+    return passed === handle ? x : wrap(passed, x.axes);
   }
 
   /** `HookPoint(name='x', 2 fwd, 1 bwd)` */

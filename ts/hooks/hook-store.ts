@@ -157,7 +157,11 @@ export class HookStore {
     }
     if (point.hookConversion === null) return data;
     const pass = through(data, dir, handle.name, []);
-    return callback((value) => wrap(pass(handleOf(value))));
+    return callback((value) => {
+      const handle = handleOf(value);
+      const passed = pass(handle);
+      return passed === handle ? value : wrap(passed);
+    });
   }
 
   #point(id: number): HookPoint {
@@ -240,7 +244,9 @@ function deliver(
   pass: (value: EngineTensor) => EngineTensor,
 ): HookFn {
   return (value) => {
-    pass(handleOf(value)).dispose();
+    const handle = handleOf(value);
+    const passed = pass(handle);
+    if (passed !== handle) passed.dispose();
     tell(key);
   };
 }

@@ -331,9 +331,19 @@ export class HookedTransformer extends TransformerText {
     };
   }
 
-  /** Detaches all hooks, permanent ones too. The weights go when nothing refers to the model any more. */
-  [Symbol.dispose](): void {
+  /**
+   * Detaches all hooks, permanent ones too, and frees the weights now instead of at some later garbage collection.
+   * What was computed stays, as do weights taken out with {@link parameter}. Running the model or asking for its weights
+   * then throws `disposed`; a second call does nothing.
+   */
+  dispose(): void {
     this.resetHooks({ includingPermanent: true });
+    this.model.dispose();
+  }
+
+  /** Lets `using model = await HookedTransformer.fromPretrained(…)` free the model at the end of the block. */
+  [Symbol.dispose](): void {
+    this.dispose();
   }
 }
 

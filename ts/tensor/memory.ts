@@ -75,10 +75,10 @@ export function memory(): MemoryUse {
  * lifts the limit.
  */
 export function setMemoryLimit(bytes: number): void {
-  if (!Number.isFinite(bytes) || bytes < 0) {
+  if (!(bytes >= 0 && bytes <= Number.MAX_SAFE_INTEGER)) {
     throw new HooklensError(
       "invalid_argument",
-      `setMemoryLimit: expected a number of bytes, 0 or more, got ${bytes}`,
+      `setMemoryLimit: expected a number of bytes from 0 to ${Number.MAX_SAFE_INTEGER}, got ${bytes}`,
     );
   }
   engine().setMemoryLimit(Math.floor(bytes));

@@ -16,7 +16,7 @@ macro_rules! errors {
                 $( #[doc = concat!("See the message of `", $code, "`.")] $field: $ty ),*
             }, )*
             /// The tensor library below failed where our own checks had not foreseen it.
-            #[error("tensor backend: {0}")]
+            #[error("tensor backend: {}", cause(.0))]
             Backend(#[from] candle_core::Error),
         }
 
@@ -116,11 +116,22 @@ errors! {
     MemoryLimit "memory_limit" { requested: usize, live: usize, limit: usize }
         => "tensors would hold {live} + {requested} bytes, over the limit of {limit}; free them with `using`, `dispose()` or `tidy()`, or raise the limit";
     /// A handle whose tensor was given back.
-    Disposed "disposed" { what: String } => "this {what} was disposed; use it before dispose(), or keep it with tidy's result";
+    Disposed "disposed" { what: String } => "this {what} was disposed; nothing can use it after dispose(), or after the `using` block or `tidy` that it was made in";
     /// A device that this build or machine does not have.
     DeviceUnavailable "device_unavailable" { device: String, detail: String } => "device '{device}': {detail}";
     /// A broken invariant of this crate: please report it.
     Internal "internal" { detail: String } => "internal error: {detail}";
+}
+
+/// What went wrong, without the backtraces that candle appends where `RUST_BACKTRACE` is set.
+fn cause(error: &candle_core::Error) -> String {
+    use candle_core::Error as Candle;
+    match error {
+        Candle::WithBacktrace { inner, .. } => cause(inner),
+        Candle::Context { inner, context } => format!("{context}: {}", cause(inner)),
+        Candle::WithPath { inner, path } => format!("{}: {}", path.display(), cause(inner)),
+        other => other.to_string(),
+    }
 }
 
 /// The names of `known` nearest to `name`, best first, for error messages.

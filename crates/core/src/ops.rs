@@ -36,15 +36,19 @@ pub enum Arg {
     List(Vec<Arg>),
 }
 
-impl Arg {
-    fn describe(&self) -> String {
+/// As error messages show it.
+impl std::fmt::Display for Arg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Null => "nothing".into(),
-            Self::Bool(b) => b.to_string(),
-            Self::Int(i) => i.to_string(),
-            Self::Float(x) => x.to_string(),
-            Self::Text(s) => format!("'{s}'"),
-            Self::List(items) => format!("[{}]", items.iter().map(Self::describe).collect::<Vec<_>>().join(", ")),
+            Self::Null => f.write_str("nothing"),
+            Self::Bool(b) => write!(f, "{b}"),
+            Self::Int(i) => write!(f, "{i}"),
+            // Debug writes large numbers with an exponent, Display with all their zeros.
+            Self::Float(x) => write!(f, "{x:?}"),
+            Self::Text(s) => write!(f, "'{s}'"),
+            Self::List(items) => {
+                write!(f, "[{}]", items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+            }
         }
     }
 }
@@ -91,10 +95,27 @@ macro_rules! from_arg {
 
 from_arg! {
     bool, "true or false", Arg::Bool(b) => Some(*b);
-    i64, "a whole number", Arg::Int(i) => Some(*i);
-    usize, "a whole number, 0 or more", Arg::Int(i) => usize::try_from(*i).ok();
     String, "a name", Arg::Text(s) => Some(s.clone());
     DType, "a dtype name", Arg::Text(s) => DType::from_name(s).ok();
+}
+
+impl FromArg for i64 {
+    const EXPECTED: &'static str = "a whole number";
+    fn from_arg(arg: &Arg) -> Option<Self> {
+        match arg {
+            Arg::Int(i) => Some(*i),
+            // JavaScript's `-n` is the negative zero where n is 0; as a position it is 0.
+            Arg::Float(0.0) => Some(0),
+            _ => None,
+        }
+    }
+}
+
+impl FromArg for usize {
+    const EXPECTED: &'static str = "a whole number, 0 or more";
+    fn from_arg(arg: &Arg) -> Option<Self> {
+        i64::from_arg(arg).and_then(|i| Self::try_from(i).ok())
+    }
 }
 
 impl FromArg for Arg {
@@ -177,7 +198,7 @@ impl<'a> Call<'a> {
         let arg = self.args.get(i).unwrap_or(&Arg::Null);
         T::from_arg(arg).ok_or_else(|| {
             let name = self.op.params.get(i).copied().unwrap_or("?");
-            self.invalid(format!("'{name}' must be {}, got {}", T::EXPECTED, arg.describe()))
+            self.invalid(format!("'{name}' must be {}, got {}", T::EXPECTED, arg))
         })
     }
 

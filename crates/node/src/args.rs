@@ -40,7 +40,9 @@ impl FromNapiValue for Whole {
         // SAFETY: as above.
         match unsafe { plain(env, value, 0)? } {
             Arg::Int(i) if i >= 0 => Ok(Self(i as usize)),
-            other => Err(invalid("engine", format!("expected a whole number of 0 or more, got {other:?}"))),
+            // Only the negative zero comes as a float.
+            Arg::Float(0.0) => Ok(Self(0)),
+            other => Err(invalid("engine", format!("expected a whole number of 0 or more, got {other}"))),
         }
     }
 }
@@ -53,7 +55,8 @@ impl FromNapiValue for Int {
         // SAFETY: as above.
         match unsafe { plain(env, value, 0)? } {
             Arg::Int(i) => Ok(Self(i)),
-            other => Err(invalid("engine", format!("expected a whole number, got {other:?}"))),
+            Arg::Float(0.0) => Ok(Self(0)),
+            other => Err(invalid("engine", format!("expected a whole number, got {other}"))),
         }
     }
 }
@@ -97,7 +100,7 @@ impl FromNapiValue for Text {
         // SAFETY: as above.
         match unsafe { plain(env, value, 0)? } {
             Arg::Text(text) => Ok(Self(text)),
-            other => Err(invalid("engine", format!("expected a string, got {other:?}"))),
+            other => Err(invalid("engine", format!("expected a string, got {other}"))),
         }
     }
 }
@@ -110,7 +113,7 @@ impl FromNapiValue for Flag {
         // SAFETY: as above.
         match unsafe { plain(env, value, 0)? } {
             Arg::Bool(flag) => Ok(Self(flag)),
-            other => Err(invalid("engine", format!("expected true or false, got {other:?}"))),
+            other => Err(invalid("engine", format!("expected true or false, got {other}"))),
         }
     }
 }
@@ -160,8 +163,9 @@ unsafe fn plain(env: sys::napi_env, value: sys::napi_value, depth: usize) -> nap
             sys::ValueType::napi_number => {
                 let mut x = 0.0;
                 check_status!(sys::napi_get_value_double(env, value, &mut x))?;
-                // Beyond int64 a whole number can only be meant as a float.
-                if x.fract() == 0.0 && x.abs() < 9.2e18 { Arg::Int(x as i64) } else { Arg::Float(x) }
+                // Beyond int64 a whole number can only be meant as a float, and no integer is the negative zero.
+                let whole = x.fract() == 0.0 && x.abs() < 9.2e18 && !(x == 0.0 && x.is_sign_negative());
+                if whole { Arg::Int(x as i64) } else { Arg::Float(x) }
             }
             sys::ValueType::napi_bigint => {
                 let (mut i, mut lossless) = (0, false);

@@ -6,18 +6,30 @@ use napi::{Env, Status};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs `work` for JavaScript: a failure is thrown as data, a panic is a failure, and V8 hears of the memory taken.
+///
+/// The memory limit is not looked at: an effect that has happened, such as a hook added or removed, must not be
+/// reported as a failure because of tensors made elsewhere.
 pub(crate) fn boundary<T>(env: &Env, work: impl FnOnce() -> Result<T>) -> napi::Result<T> {
+    guarded(env, work).map_err(thrown)
+}
+
+/// [`boundary`] for work that makes tensors: fails if more is held afterwards than the limit allows.
+pub(crate) fn boundary_making<T>(env: &Env, work: impl FnOnce() -> Result<T>) -> napi::Result<T> {
+    guarded(env, work).and_then(|value| memory::keep_limit(env).map(|()| value)).map_err(thrown)
+}
+
+fn guarded<T>(env: &Env, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let entered = callbacks::enter(env);
     let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| Err(internal(payload.as_ref())));
     drop(entered);
     memory::report(env);
-    result.and_then(|value| memory::keep_limit(env).map(|()| value)).map_err(thrown)
+    result
 }
 
-/// [`boundary`] for work that has no effect when it fails: if it ran into the memory limit and garbage collection
-/// makes room, it gets a second chance.
+/// [`boundary_making`] for work that has no effect when it fails: if it ran into the memory limit and garbage
+/// collection makes room, it gets a second chance.
 pub(crate) fn boundary_pure<T>(env: &Env, work: impl Fn() -> Result<T>) -> napi::Result<T> {
-    boundary(env, || match work() {
+    boundary_making(env, || match work() {
         Err(Error::MemoryLimit { requested, .. }) if memory::collect(env, requested) => work(),
         result => result,
     })

@@ -2,7 +2,7 @@
 
 use crate::args::{Dims, Flag, PlainArgs, Text, Whole};
 use crate::bits::Bits;
-use crate::boundary::{boundary, boundary_pure};
+use crate::boundary::{boundary_making, boundary_pure};
 use crate::handles;
 use crate::tensor::{EngineTensor, MaybeTensor, TensorArg, Tensors};
 use hooklens_core::{BackwardOptions, DType, Error, Tensor, autograd, memory, ops};
@@ -58,7 +58,7 @@ pub fn gradients(
     inputs: Tensors,
     retain_graph: Flag,
 ) -> napi::Result<Vec<Option<EngineTensor>>> {
-    boundary(&env, || {
+    boundary_making(&env, || {
         let of: Vec<&Tensor> = inputs.0.iter().collect();
         let options = BackwardOptions { retain_graph: retain_graph.0 };
         autograd::gradients(&output.0, seed.0.as_ref(), &of, options)?

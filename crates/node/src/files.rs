@@ -1,7 +1,7 @@
 //! Tensors in safetensors files.
 
 use crate::args::{List, Text};
-use crate::boundary::boundary;
+use crate::boundary::{boundary, boundary_pure};
 use crate::fields::Fields;
 use crate::model::named_tensors;
 use crate::tensor::EngineTensor;
@@ -18,7 +18,7 @@ pub struct NamedTensor {
 
 #[napi]
 pub fn read_tensors(env: Env, path: Text) -> napi::Result<Vec<NamedTensor>> {
-    boundary(&env, || {
+    boundary_pure(&env, || {
         let (tensors, _metadata) = load::read_tensors(Path::new(&path.0))?;
         Ok(tensors.into_iter().map(|(name, tensor)| NamedTensor { name, tensor: tensor.into() }).collect())
     })

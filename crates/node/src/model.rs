@@ -1,11 +1,12 @@
 //! The classes `EngineModel` and `EngineRun`: a transformer, and one forward of it in progress.
 
 use crate::args::{Flag, Int, List, Text};
-use crate::boundary::{boundary, boundary_pure, thrown};
+use crate::boundary::{boundary, boundary_making, boundary_pure, thrown};
 use crate::fields::Fields;
 use crate::registry::EngineRegistry;
 use crate::tensor::{EngineTensor, TensorArg};
 use hooklens_core::device::device_from_name;
+use hooklens_core::hooks::HookRegistry;
 use hooklens_core::models::{ForwardRequest, ForwardResult, LoadOptions, Model, ModelConfig, ReturnType, Run};
 use hooklens_core::{DType, Error, Result, Tensor};
 use napi::Env;
@@ -15,7 +16,21 @@ use std::path::Path;
 
 #[napi]
 pub struct EngineModel {
-    inner: Model,
+    /// Nothing once it is disposed.
+    inner: RefCell<Option<Model>>,
+    /// What is known of the hooks outlives the weights.
+    registry: HookRegistry,
+}
+
+impl EngineModel {
+    fn of(model: Model) -> Self {
+        Self { registry: model.registry().clone(), inner: RefCell::new(Some(model)) }
+    }
+
+    /// The model, shared: a call that is running keeps it to its end, also if a hook disposes it.
+    fn model(&self) -> Result<Model> {
+        self.inner.borrow().clone().ok_or_else(|| Error::Disposed { what: "model".into() })
+    }
 }
 
 #[napi]
@@ -65,7 +80,7 @@ impl Placement {
 #[napi]
 pub fn load_model(env: Env, directory: Text, options: Fields) -> napi::Result<EngineModel> {
     let options = placement(&options)?;
-    boundary_pure(&env, || Ok(EngineModel { inner: Model::load(Path::new(&directory.0), &options.options()?)? }))
+    boundary_pure(&env, || Model::load(Path::new(&directory.0), &options.options()?).map(EngineModel::of))
 }
 
 #[napi]
@@ -78,7 +93,7 @@ pub fn create_model(env: Env, config_json: Text, options: Fields) -> napi::Resul
         })?;
         let mut config = ModelConfig::from_json(&json)?;
         config.dtype = options.dtype.unwrap_or(config.dtype);
-        Ok(EngineModel { inner: Model::new_random(config, &options.options()?.device)? })
+        Model::new_random(config, &options.options()?.device).map(EngineModel::of)
     })
 }
 
@@ -100,45 +115,53 @@ fn request(fields: &Fields) -> napi::Result<ForwardRequest> {
 impl EngineModel {
     #[napi]
     pub fn config_json(&self, env: Env) -> napi::Result<String> {
-        boundary(&env, || Ok(self.inner.config().to_json().to_string()))
+        boundary(&env, || Ok(self.model()?.config().to_json().to_string()))
     }
 
     #[napi]
     pub fn registry(&self) -> EngineRegistry {
-        EngineRegistry::of(self.inner.registry().clone())
+        EngineRegistry::of(self.registry.clone())
     }
 
     #[napi]
     pub fn forward(&self, env: Env, asked: Fields) -> napi::Result<ForwardOutput> {
         let asked = request(&asked)?;
-        boundary(&env, || self.inner.forward(asked).map(ForwardOutput::from))
+        boundary_making(&env, || self.model()?.forward(asked).map(ForwardOutput::from))
     }
 
     #[napi]
     pub fn start(&self, env: Env, asked: Fields) -> napi::Result<EngineRun> {
         let asked = request(&asked)?;
-        boundary(&env, || Ok(EngineRun { inner: RefCell::new(Some(self.inner.start(asked)?)) }))
+        boundary_making(&env, || Ok(EngineRun { inner: RefCell::new(Some(self.model()?.start(asked)?)) }))
     }
 
     #[napi]
     pub fn parameter_names(&self, env: Env) -> napi::Result<Vec<String>> {
-        boundary(&env, || Ok(self.inner.parameter_names()))
+        boundary(&env, || Ok(self.model()?.parameter_names()))
     }
 
     #[napi]
     pub fn parameter(&self, env: Env, name: Text) -> napi::Result<EngineTensor> {
-        boundary(&env, || self.inner.parameter(&name.0).map(EngineTensor::from))
+        boundary(&env, || self.model()?.parameter(&name.0).map(EngineTensor::from))
     }
 
     #[napi]
     pub fn load_parameters(&self, env: Env, tensors: List<Fields>) -> napi::Result<()> {
         let named = named_tensors(&tensors)?.into_iter().collect();
-        boundary(&env, || self.inner.load_state_dict(&named))
+        boundary(&env, || self.model()?.load_state_dict(&named))
     }
 
     #[napi]
     pub fn set_trainable(&self, env: Env, on: Flag) -> napi::Result<()> {
-        boundary(&env, || self.inner.set_trainable(on.0))
+        boundary(&env, || self.model()?.set_trainable(on.0))
+    }
+
+    #[napi]
+    pub fn dispose(&self, env: Env) -> napi::Result<()> {
+        boundary(&env, || {
+            drop(self.inner.take());
+            Ok(())
+        })
     }
 }
 
@@ -152,7 +175,7 @@ pub(crate) fn named_tensors(tensors: &List<Fields>) -> napi::Result<Vec<(String,
 impl EngineRun {
     #[napi]
     pub fn step(&self, env: Env) -> napi::Result<bool> {
-        boundary(&env, || {
+        boundary_making(&env, || {
             // Out of its place while it runs: its hooks may reach this object, and a run that failed must not go on.
             let mut run = self.take()?;
             let more = run.step()?;
@@ -163,7 +186,7 @@ impl EngineRun {
 
     #[napi]
     pub fn finish(&self, env: Env) -> napi::Result<ForwardOutput> {
-        boundary(&env, || self.take()?.finish().map(ForwardOutput::from))
+        boundary_making(&env, || self.take()?.finish().map(ForwardOutput::from))
     }
 }
 

@@ -1,11 +1,11 @@
 //! The class `EngineRegistry`: hook points and the hooks attached to them.
 
 use crate::args::{Flag, Int, List, Text, Whole};
-use crate::boundary::{boundary, thrown};
+use crate::boundary::{boundary, boundary_making, thrown};
 use crate::cache::EngineCache;
 use crate::callbacks::JsTrampoline;
 use crate::fields::Fields;
-use crate::tensor::{EngineTensor, TensorArg, Tensors};
+use crate::tensor::{Passed, Passing, Tensors};
 use hooklens_core::hooks::{
     AddOptions, BodyKind, CallbackId, CaptureOptions, Direction, HandleId, HookBody, HookFilter, HookPointId,
     HookRegistry, Intervention, PointInfo, PosSlice,
@@ -182,13 +182,19 @@ impl EngineRegistry {
     }
 
     #[napi]
-    pub fn fire(&self, env: Env, point: Whole, x: TensorArg) -> napi::Result<EngineTensor> {
-        boundary(&env, || self.inner.fire(point_id(point)?, x.0).map(EngineTensor::from))
+    pub fn fire(&self, env: Env, point: Whole, x: Passing) -> napi::Result<Passed> {
+        boundary_making(&env, || {
+            let passed = self.inner.fire(point_id(point)?, x.tensor.clone())?;
+            Ok(x.replaced_by(passed))
+        })
     }
 
     #[napi]
-    pub fn fire_gradient(&self, env: Env, point: Whole, gradient: TensorArg) -> napi::Result<EngineTensor> {
-        boundary(&env, || self.inner.fire_gradient(point_id(point)?, gradient.0).map(EngineTensor::from))
+    pub fn fire_gradient(&self, env: Env, point: Whole, gradient: Passing) -> napi::Result<Passed> {
+        boundary(&env, || {
+            let passed = self.inner.fire_gradient(point_id(point)?, gradient.tensor.clone())?;
+            Ok(gradient.replaced_by(passed))
+        })
     }
 
     #[napi]

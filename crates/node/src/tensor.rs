@@ -5,7 +5,7 @@
 
 use crate::args::{Flag, Text, argument, kind, list};
 use crate::bits::TypedArray;
-use crate::boundary::{boundary, thrown};
+use crate::boundary::{boundary, boundary_making, thrown};
 use crate::handles::{self, Word};
 use crate::memory;
 use crate::persistent::Persistent;
@@ -57,7 +57,7 @@ unsafe extern "C" fn finalize(env: sys::napi_env, word: *mut c_void, _hint: *mut
     }));
 }
 
-argument!(TensorArg, Tensors, MaybeTensor);
+argument!(TensorArg, Tensors, MaybeTensor, Passing);
 
 /// A tensor that JavaScript passed.
 pub struct TensorArg(pub(crate) Tensor);
@@ -66,6 +66,43 @@ impl FromNapiValue for TensorArg {
     unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> napi::Result<Self> {
         // SAFETY: napi passes a live environment and value.
         unsafe { tensor_of(env, value) }.map(Self).map_err(thrown)
+    }
+}
+
+/// A tensor that JavaScript passed, which goes back as the very object that came unless it was replaced.
+pub struct Passing {
+    object: sys::napi_value,
+    pub(crate) tensor: Tensor,
+}
+
+impl FromNapiValue for Passing {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> napi::Result<Self> {
+        // SAFETY: as above.
+        let TensorArg(tensor) = unsafe { TensorArg::from_napi_value(env, value)? };
+        Ok(Self { object: value, tensor })
+    }
+}
+
+impl Passing {
+    /// `tensor` in place of what came.
+    pub(crate) fn replaced_by(self, tensor: Tensor) -> Passed {
+        if tensor.is(&self.tensor) { Passed::Same(self.object) } else { Passed::Other(tensor) }
+    }
+}
+
+/// What became of a [`Passing`].
+pub enum Passed {
+    Same(sys::napi_value),
+    Other(Tensor),
+}
+
+impl ToNapiValue for Passed {
+    unsafe fn to_napi_value(env: sys::napi_env, passed: Self) -> napi::Result<sys::napi_value> {
+        match passed {
+            Self::Same(object) => Ok(object),
+            // SAFETY: the caller's promise.
+            Self::Other(tensor) => unsafe { EngineTensor::to_napi_value(env, tensor.into()) },
+        }
     }
 }
 
@@ -232,11 +269,11 @@ pub(crate) fn register(exports: &mut Object<'_>, env: &Env) -> napi::Result<()> 
         };
         method c"backward" => |call| {
             let (MaybeTensor(seed), Flag(retain_graph)) = (call.arg(0)?, call.arg(1)?);
-            boundary(&call.env, || call.tensor()?.backward(seed.as_ref(), BackwardOptions { retain_graph }))
+            boundary_making(&call.env, || call.tensor()?.backward(seed.as_ref(), BackwardOptions { retain_graph }))
         };
         method c"to" => |call| {
             let Text(device) = call.arg(0)?;
-            boundary(&call.env, || call.tensor()?.to_device(&device_from_name(&device)?).map(wrap))
+            boundary_making(&call.env, || call.tensor()?.to_device(&device_from_name(&device)?).map(wrap))
         };
         method c"display" => |call| boundary(&call.env, || call.tensor()?.display());
         method c"dispose" => |call| {

@@ -62,7 +62,7 @@ impl Model {
     /// A model with random weights, in the configuration's dtype.
     ///
     /// # Errors
-    /// `memory_limit` if the weights would not fit into memory.
+    /// `memory_limit` if the weights would go over the limit, `invalid_argument` if no memory could hold them.
     pub fn new_random(config: ModelConfig, device: &Device) -> Result<Self> {
         let named = super::init::random_weights(&config, device)?;
         let weights = Weights::new(&config, named, None)?.packed(&config)?;

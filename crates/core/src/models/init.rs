@@ -2,7 +2,8 @@
 
 use super::{InitMode, ModelConfig};
 use crate::error::{Error, Result};
-use crate::nn::weight_specs;
+use crate::memory;
+use crate::nn::{WeightSpec, weight_specs};
 use crate::tensor::{CT, Tensor};
 use candle_core::Device;
 use indexmap::IndexMap;
@@ -13,12 +14,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 /// Draws every matrix; biases are zero, norm weights one. The same seed gives the same weights on every machine.
 pub(super) fn random_weights(config: &ModelConfig, device: &Device) -> Result<IndexMap<String, Tensor>> {
     let specs = weight_specs(config);
-    let elements = specs.iter().map(|spec| spec.dims.iter().map(|&d| d as u128).product::<u128>()).sum::<u128>();
-    let bytes = usize::try_from(elements.saturating_mul(4)).unwrap_or(usize::MAX);
-    // An allocation that fails later would end the process; one that fails here is an error.
-    if Vec::<u8>::new().try_reserve_exact(bytes).is_err() {
-        return Err(Error::MemoryLimit { requested: bytes, live: 0, limit: isize::MAX as usize });
-    }
+    require_room(&specs, config)?;
     // A hash map's random keys come from the operating system, on every platform that has one.
     let unpredictable = || RandomState::new().build_hasher().finish();
     let mut rng = ChaCha8Rng::seed_from_u64(config.init.seed.unwrap_or_else(unpredictable));
@@ -36,6 +32,26 @@ pub(super) fn random_weights(config: &ModelConfig, device: &Device) -> Result<In
             Ok((spec.name, Tensor::constant(data)?))
         })
         .collect()
+}
+
+/// Fails if the weights could not be held: a failing allocation would end the process.
+fn require_room(specs: &[WeightSpec], config: &ModelConfig) -> Result<()> {
+    let count = |spec: &WeightSpec| spec.dims.iter().map(|&d| d as u128).fold(1u128, u128::saturating_mul);
+    // The matrices of the heads are there twice while they are laid side by side.
+    let copies = |spec: &WeightSpec| if spec.name.contains(".attn.") { 2 } else { 1 };
+    let held = specs.iter().fold(0u128, |sum, spec| sum.saturating_add(count(spec).saturating_mul(copies(spec))));
+    // One weight at a time is drawn in single precision before it is rounded.
+    let drawn = specs.iter().map(count).max().unwrap_or(0).saturating_mul(size_of::<f32>() as u128);
+    let bytes = held.saturating_mul(config.dtype.size() as u128).saturating_add(drawn);
+    let room = usize::try_from(bytes).ok().map(|bytes| memory::require_tensor("fromConfig", &[bytes], 1));
+    match room {
+        Some(Err(limit @ Error::MemoryLimit { .. })) => Err(limit),
+        Some(Ok(())) => Ok(()),
+        _ => Err(Error::InvalidArgument {
+            op: "fromConfig",
+            detail: format!("the weights of this configuration take {bytes} bytes, more than can be had"),
+        }),
+    }
 }
 
 /// Glorot and Bengio 2010 (`xavier`), He et al. 2015 (`kaiming`), Yang and Hu 2021 (`muP`), Radford et al. 2019 (`gpt2`).

@@ -23,7 +23,7 @@ pub(crate) use mask::AttentionMask;
 pub(crate) use norm::norm;
 pub(crate) use points::{BlockPoints, DecoderPoints, sizes as point_sizes};
 pub(crate) use rotary::RotaryTable;
-pub(crate) use weights::{BlockWeights, NormWeights, PackedAttn, Weights, affine, weight_specs};
+pub(crate) use weights::{BlockWeights, NormWeights, PackedAttn, WeightSpec, Weights, affine, weight_specs};
 
 use crate::error::Result;
 use crate::hooks::{HookPointId, HookRegistry};

@@ -83,6 +83,11 @@ struct Inner {
 }
 
 impl Tensor {
+    /// Whether both are the very same tensor: data, history and gradient.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     fn build(data: CT, dtype: DType, edge: Option<Edge>, variable: Option<Var>) -> Self {
         Self(Arc::new(Inner { data, dtype, edge, variable }))
     }

@@ -77,6 +77,8 @@ impl Scalar {
         match self {
             Self::Bool(_) => DType::Bool,
             Self::Int(_) => DType::I64,
+            // JavaScript writes the negative zero for `-n` where n is 0: it must not turn integers into floats.
+            Self::Float(x) if x == 0.0 && x.is_sign_negative() => DType::I64,
             Self::Float(_) => DType::F32,
         }
     }

@@ -2,10 +2,10 @@
 //!
 //! What is not chosen leaves no trace: a NaN or an infinity in it reaches neither the result nor a gradient.
 
-use super::elements::{map, zip, zip3};
+use super::elements::{Term, map, zip, zip3};
 use super::promotion::{Operand, result_type};
 use super::rows::unbroadcast;
-use super::{CT, Tensor, broadcast_dims};
+use super::{CT, Tensor, broadcast_dims, kernels};
 use crate::autograd::{record, record_unary};
 use crate::device::DType;
 use crate::error::{Error, Result};
@@ -20,6 +20,11 @@ fn require_mask(op: &'static str, mask: &Tensor) -> Result<()> {
 
 /// The gradient where the mask has the value `chosen`, and 0 elsewhere, summed to `dims`.
 fn masked(g: &CT, mask: &CT, chosen: bool, dims: &[usize]) -> Result<CT> {
+    let (g_term, zero) = (Term::from(g), Term::Number(Scalar::Float(0.0)));
+    let (a, b) = if chosen { (&g_term, &zero) } else { (&zero, &g_term) };
+    if let Some(kept) = kernels::select(mask, a, b, g.dims())? {
+        return unbroadcast(&kept, dims);
+    }
     let keep = f64::from(u8::from(chosen));
     let kept = zip(g.dtype(), g.dims(), [g.into(), mask.into()], |g: f64, m: f64| if m == keep { g } else { 0.0 })?;
     unbroadcast(&kept, dims)
@@ -34,7 +39,12 @@ fn choose(op: &'static str, mask: &Tensor, a: Operand, b: Operand, dtype: DType)
         let data = zip3(dtype.storage(), &dims, terms, |m: i64, a: i64, b: i64| if m != 0 { a } else { b })?;
         return Tensor::constant_as(data, dtype);
     }
-    let data = zip3(dtype.storage(), &dims, terms, |m: f64, a: f64, b: f64| if m != 0.0 { a } else { b })?;
+    let [_, a_term, b_term] = &terms;
+    let fast = (dtype == DType::F32).then(|| kernels::select(mask.data(), a_term, b_term, &dims)).transpose()?;
+    let data = match fast.flatten() {
+        Some(data) => data,
+        None => zip3(dtype.storage(), &dims, terms, |m: f64, a: f64, b: f64| if m != 0.0 { a } else { b })?,
+    };
     let parents: Vec<&Tensor> = [a.tensor(), b.tensor()].into_iter().flatten().collect();
     // Which value of the mask chooses each parent, and the parent's shape.
     let sides: Vec<(bool, Vec<usize>)> = [(true, a.tensor()), (false, b.tensor())]
@@ -83,9 +93,13 @@ impl Tensor {
         }
         super::elementwise::refuse_bool("clamp", self)?;
         let bounds = [min, max].into_iter().flatten();
-        let dtype = bounds.fold(self.dtype(), |dtype, bound| {
-            if !dtype.is_float() && matches!(bound, Scalar::Float(_)) { DType::F32 } else { dtype }
-        });
+        let dtype =
+            bounds.fold(
+                self.dtype(),
+                |dtype, bound| {
+                    if !dtype.is_float() && bound.dtype().is_float() { DType::F32 } else { dtype }
+                },
+            );
         let x = self.to_dtype(dtype)?;
         if !dtype.is_float() {
             let int = |x: Scalar| <i64 as super::elements::Carrier>::number(x);

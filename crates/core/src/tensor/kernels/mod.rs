@@ -6,9 +6,11 @@
 //! general way of [`super::elements`] and [`super::rows`], which is also what the tests compare with.
 
 mod arithmetic;
+mod lanes;
 mod math;
 mod pointwise;
 mod rows;
+mod selection;
 
 pub(crate) use arithmetic::{Arithmetic, arithmetic};
 pub(crate) use pointwise::{
@@ -17,6 +19,7 @@ pub(crate) use pointwise::{
 pub(crate) use rows::{
     NormGradients, layer_norm, layer_norm_gradients, log_softmax, log_softmax_gradient, softmax, softmax_gradient,
 };
+pub(crate) use selection::select;
 
 use super::CT;
 use super::elements::fill;
