@@ -47,7 +47,6 @@ export const LIBRARY_ERROR_CODES = [
   "unknown_axis",
   "unsafe_integer",
   "engine_unavailable",
-  "hook_disabled",
   "hook_result",
   "not_a_hook_point",
   "not_cached",
@@ -96,12 +95,6 @@ export class UnknownHookError extends HooklensError {
   readonly hook = String(this.details["name"]);
   /** The nearest names that exist. */
   readonly suggestions = strings(this.details["suggestions"]);
-}
-
-/** A hook point that exists but is off in this model. */
-export class HookDisabledError extends HooklensError {
-  /** Name of the point. */
-  readonly hook = String(this.details["name"]);
 }
 
 /** A hook returned a tensor of another shape than the activation's. */
@@ -158,7 +151,6 @@ type ErrorClass = new (code: ErrorCode, message: string, details: ErrorDetails) 
 
 const CLASSES: { readonly [code in ErrorCode]?: ErrorClass } = {
   unknown_hook: UnknownHookError,
-  hook_disabled: HookDisabledError,
   hook_shape: HookShapeError,
   invalid_names_filter: InvalidNamesFilterError,
   scalar_required: ScalarRequiredError,

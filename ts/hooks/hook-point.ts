@@ -2,7 +2,7 @@
 
 import type { DType } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
-import { handleOf, wrap } from "../tensor/base.ts";
+import { handleOf, isTensor, wrap } from "../tensor/base.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { LensHandle } from "./handle.ts";
 import type { Hook, HookDir, HookDirs } from "./hook-fn.ts";
@@ -203,22 +203,28 @@ export class HookPoint<const A extends Axes = Axes> extends Module {
 
   /** Lets hooks see a converted value; null ends that. */
   enableReshape(conversion: HookConversion | null = null): void {
+    const before = this.#conversion;
     this.#conversion = conversion;
-    this.#site?.store.reattach(this.#site.id);
+    try {
+      this.#site?.store.reattach(this.#site.id);
+    } catch (thrown) {
+      this.#conversion = before;
+      throw thrown;
+    }
   }
 
   /** Passes a value through the point: gives it back, as the attached hooks left it; itself if they left it alone. */
   forward<X extends Axes, D extends DType>(x: Tensor<X, D>): Tensor<X, D> {
     const site = this.#site;
-    if (site === null || site.live === 0) return x;
-    const rank = x.shape.length;
-    if (this.#axes.length > 0 && this.#axes.length !== rank) {
+    // Also without hooks: a model must not begin to fail when one is attached.
+    if (this.#axes.length > 0 && isTensor(x) && this.#axes.length !== x.shape.length) {
       throw hooklensError(
         "rank_mismatch",
         `hook point '${this.name}' has the axes [${this.#axes.join(", ")}] and was given shape [${x.shape.join(", ")}]`,
         { name: this.name, axes: this.#axes, shape: x.shape },
       );
     }
+    if (site === null || site.live === 0) return x;
     const handle = handleOf(x);
     const passed = site.store.registry.fire(site.id, handle);
     site.store.holdRecorded();

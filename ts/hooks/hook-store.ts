@@ -69,17 +69,26 @@ export class HookStore {
     this.#veto = veto;
   }
 
+  /** Takes the points over with their hooks; if a hook cannot be attached, everything stays as it was. */
   #adopt(names: readonly string[]): void {
-    for (const [id, point] of this.points.entries()) {
-      const before = point.site;
-      const site = this.#site(id);
-      point.site = site;
-      point.name = names[id] ?? null;
-      if (before === null || before.live === 0) continue;
-      for (const handle of before.store.list(before.id)) {
-        const entry = before.store.#take(handle);
-        if (entry !== undefined) this.#attach(site, entry.attached, false, handle);
+    const before = this.points.map((point) => {
+      const { site, name } = point;
+      const entries = site === null || site.live === 0 ? [] : site.store.#entriesOf(site.id);
+      return { point, name, entries };
+    });
+    try {
+      for (const [id, { point, entries }] of before.entries()) {
+        // Bodies of hooks hold the point's name.
+        point.name = names[id] ?? null;
+        for (const { attached, handle } of entries) this.#attach(this.#site(id), attached, false, handle);
       }
+    } catch (thrown) {
+      for (const { point, name } of before) point.name = name;
+      throw thrown;
+    }
+    for (const [id, { point, entries }] of before.entries()) {
+      for (const { handle, site } of entries) site.store.#take(handle);
+      point.site = this.#site(id);
     }
   }
 
@@ -98,7 +107,7 @@ export class HookStore {
     return handle;
   }
 
-  #attach(site: Site, attached: Attached, prepend: boolean, handle: LensHandle): void {
+  #attach(site: Site, attached: Attached, prepend: boolean, handle: LensHandle): number {
     const { dir, hook, isPermanent, level, aliasNames } = attached;
     const number = this.registry.add(site.id, dir, this.#body(hook, handle), {
       permanent: isPermanent,
@@ -110,6 +119,7 @@ export class HookStore {
     this.#numbers.set(handle, number);
     site.live++;
     this.#forgetReleased();
+    return number;
   }
 
   /** Detaches a handle and gives what it was; undefined if it was gone. */
@@ -117,8 +127,7 @@ export class HookStore {
     const number = this.#numbers.get(handle);
     if (number === undefined) return undefined;
     const entry = this.#entries.get(number);
-    this.registry.remove(number);
-    this.#forget(number);
+    this.#detach(number);
     this.#forgetReleased();
     return entry;
   }
@@ -127,7 +136,7 @@ export class HookStore {
     const entry = this.#entries.get(number);
     if (entry === undefined) return;
     this.#entries.delete(number);
-    this.#numbers.delete(entry.handle);
+    if (this.#numbers.get(entry.handle) === number) this.#numbers.delete(entry.handle);
     entry.site.live--;
   }
 
@@ -190,16 +199,41 @@ export class HookStore {
 
   /** The handles of a point, forward before backward, in execution order. */
   list(id: number): LensHandle[] {
-    return this.registry.list(id).flatMap(({ handle }) => this.#entries.get(handle)?.handle ?? []);
+    return this.#entriesOf(id).map(({ handle }) => handle);
   }
 
-  /** Attaches the hooks of a point again, in order: what they run has changed. */
+  #entriesOf(id: number): Entry[] {
+    return this.registry.list(id).flatMap(({ handle }) => this.#entries.get(handle) ?? []);
+  }
+
+  #detach(number: number): void {
+    this.registry.remove(number);
+    this.#forget(number);
+  }
+
+  /**
+   * Attaches the hooks of a point again, in order: what they run has changed. If one cannot be attached, all stay as they
+   * were.
+   */
   reattach(id: number): void {
     const site = this.#site(id);
-    for (const handle of this.list(id)) {
-      const entry = this.#take(handle);
-      if (entry !== undefined) this.#attach(site, entry.attached, false, handle);
+    const before = this.registry.list(id).map(({ handle }) => handle);
+    const added: number[] = [];
+    try {
+      for (const { attached, handle } of this.#entriesOf(id)) {
+        added.push(this.#attach(site, attached, false, handle));
+      }
+    } catch (thrown) {
+      for (const number of added) this.#detach(number);
+      for (const number of before) {
+        const entry = this.#entries.get(number);
+        if (entry !== undefined) this.#numbers.set(entry.handle, number);
+      }
+      this.#forgetReleased();
+      throw thrown;
     }
+    for (const number of before) this.#detach(number);
+    this.#forgetReleased();
   }
 }
 

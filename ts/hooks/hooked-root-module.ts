@@ -52,11 +52,12 @@ export abstract class HookedRootModule extends HookedRoot {
       if (module instanceof HookPoint) {
         points.push(module);
         names.push(name);
-      } else {
-        module.name = name;
       }
     }
-    this.attach(HookStore.build(points, names), modules);
+    // First what may throw.
+    const store = HookStore.build(points, names);
+    for (const [name, module] of modules) if (!(module instanceof HookPoint)) module.name = name;
+    this.attach(store, modules);
   }
 
   /**

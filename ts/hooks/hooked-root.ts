@@ -6,6 +6,7 @@
 import { ActivationMap } from "../cache/activation-map.ts";
 import { hooklensError } from "../engine/errors.ts";
 import { describe, isTensor } from "../tensor/base.ts";
+import { isThenable } from "../tensor/memory.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import {
   type CachingOptions,
@@ -31,7 +32,7 @@ import type { HookStore } from "./hook-store.ts";
 import { warn } from "./logger.ts";
 import { Module } from "./module.ts";
 import type { Axes, AxesAt, PointsOf, Recorded } from "./names.ts";
-import { HookScope, isPromise, within } from "./scope.ts";
+import { HookScope, within } from "./scope.ts";
 import { type Chosen, type NamesFilter, PointTable } from "./selection.ts";
 
 /** The axes of what passes the points that a target means, where one name says it. */
@@ -366,7 +367,7 @@ export abstract class HookedRoot extends Module {
     };
     return within(this.#scope({ fwdHooks: fwd, bwdHooks: bwd, resetHooksEnd, clearContexts }), () => {
       const output: unknown = Reflect.apply(forward, this, inputs);
-      return isPromise(output) ? output.then(finish) : finish(output);
+      return isThenable(output) ? Promise.resolve(output).then(finish) : finish(output);
     });
   }
 

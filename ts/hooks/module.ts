@@ -1,6 +1,7 @@
 /**
- * Modules: a tree of parts with names. A part is a property that holds a module, or an array or map of modules; its
- * name is the path to it, such as `blocks.0.attn`. Properties are read when needed, so a tree may change at any time.
+ * Modules: a tree of parts with names. A part is a property that holds a module, or an array, map, set or plain object of
+ * modules, to any depth; its name is the path to it, such as `blocks.0.attn`. Parameters are found in the same places.
+ * Properties are read when needed, so a tree may change at any time.
  */
 
 import { hooklensError } from "../engine/errors.ts";
@@ -121,55 +122,74 @@ function describeNames(what: string, names: readonly string[]): string {
   return `${what}: ${shown.join(", ")}${names.length > 8 ? ` and ${names.length - 8} more` : ""}`;
 }
 
-/** Spares long arrays of numbers a generator an element. */
-function isObject(value: unknown): boolean {
+function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null;
 }
 
-function* ownParameters(module: Module, prefix: string, seen: Set<Tensor>): Generator<[string, Tensor]> {
-  for (const [key, value] of Object.entries(module)) yield* parametersIn(value, prefix + key, seen);
+/** What an array, set, map or plain object holds, by key; null for anything else. */
+function contents(value: object): Iterable<[key: unknown, element: unknown]> | null {
+  if (Array.isArray(value)) return value.entries();
+  if (value instanceof Set) return [...value].entries();
+  if (value instanceof Map) return value;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || prototype === Object.prototype ? Object.entries(value) : null;
 }
 
-function* parametersIn(value: unknown, name: string, seen: Set<Tensor>): Generator<[string, Tensor]> {
-  if (isTensor(value)) {
-    if (!isParameter(value) || seen.has(value)) return;
-    seen.add(value);
-    yield [name, value];
-  } else if (Array.isArray(value)) {
-    for (const [i, element] of value.entries()) {
-      if (isObject(element)) yield* parametersIn(element, `${name}.${i}`, seen);
+/** Keys are parts of paths. Asked only where something is found under one. */
+function checkKey(container: string, key: unknown): void {
+  if (typeof key === "number" || (typeof key === "string" && key !== "" && !key.includes("."))) return;
+  throw hooklensError(
+    "invalid_argument",
+    `'${container}' maps ${typeof key === "string" ? `'${key}'` : `a ${typeof key}`} to a part of the model: keys must be names without dots`,
+  );
+}
+
+type Found<T> = Generator<[name: string, found: T]>;
+
+/** What `find` finds in the elements of a container, under their paths. */
+function* inside<T>(
+  container: object,
+  name: string,
+  seen: Set<object>,
+  find: (value: object, name: string, seen: Set<object>) => Found<T>,
+): Found<T> {
+  const elements = seen.has(container) ? null : contents(container);
+  if (elements === null) return;
+  seen.add(container);
+  for (const [key, element] of elements) {
+    // Spares long arrays of numbers a generator an element.
+    if (!isObject(element)) continue;
+    const path = `${name}.${typeof key === "string" || typeof key === "number" ? key : ""}`;
+    for (const found of find(element, path, seen)) {
+      checkKey(name, key);
+      yield found;
     }
   }
 }
 
-function* below(parent: Module, prefix: string, seen: Set<object>): Generator<[string, Module]> {
-  for (const [key, value] of Object.entries(parent)) yield* within(value, prefix + key, seen);
+function* ownParameters(module: Module, prefix: string, seen: Set<object>): Found<Tensor> {
+  for (const [key, value] of Object.entries(module)) {
+    if (isObject(value)) yield* parametersIn(value, prefix + key, seen);
+  }
 }
 
-function* within(value: unknown, name: string, seen: Set<object>): Generator<[string, Module]> {
-  if (value instanceof Module) {
-    if (seen.has(value)) return;
-    seen.add(value);
-    yield [name, value];
-    yield* below(value, `${name}.`, seen);
-  } else if (Array.isArray(value)) {
-    if (seen.has(value)) return;
-    seen.add(value);
-    for (const [i, element] of value.entries()) {
-      if (isObject(element)) yield* within(element, `${name}.${i}`, seen);
-    }
-  } else if (value instanceof Map) {
-    if (seen.has(value)) return;
-    seen.add(value);
-    for (const [key, element] of value) {
-      if (!(element instanceof Module || Array.isArray(element) || element instanceof Map)) continue;
-      if (typeof key !== "string" || key === "" || key.includes(".")) {
-        throw hooklensError(
-          "invalid_argument",
-          `'${name}' maps ${typeof key === "string" ? `'${key}'` : `a ${typeof key}`} to a module: keys must be names without dots`,
-        );
-      }
-      yield* within(element, `${name}.${key}`, seen);
-    }
+function* parametersIn(value: object, name: string, seen: Set<object>): Found<Tensor> {
+  if (!isTensor(value)) return yield* inside(value, name, seen, parametersIn);
+  if (!isParameter(value) || seen.has(value)) return;
+  seen.add(value);
+  yield [name, value];
+}
+
+function* below(parent: Module, prefix: string, seen: Set<object>): Found<Module> {
+  for (const [key, value] of Object.entries(parent)) {
+    if (isObject(value)) yield* modulesIn(value, prefix + key, seen);
   }
+}
+
+function* modulesIn(value: object, name: string, seen: Set<object>): Found<Module> {
+  if (!(value instanceof Module)) return yield* inside(value, name, seen, modulesIn);
+  if (seen.has(value)) return;
+  seen.add(value);
+  yield [name, value];
+  yield* below(value, `${name}.`, seen);
 }

@@ -1,5 +1,6 @@
 /** Scoped hooks: there until the end of a block, whatever happens in it. */
 
+import { isThenable } from "../tensor/memory.ts";
 import type { LensHandle } from "./handle.ts";
 
 /** What a scope's end does. */
@@ -30,19 +31,28 @@ export class HookScope<Model = unknown> implements Disposable {
     this.#ending = ending;
   }
 
-  /** Ends the scope: detaches its hooks, last first. A second call does nothing. */
+  /**
+   * Ends the scope: detaches its hooks, last first. A second call does nothing. If one cannot be detached, the others
+   * still are, and the first error is thrown at the end.
+   */
   dispose(): void {
     const ending = this.#ending;
     if (ending === null) return;
     this.#ending = null;
-    try {
-      if (ending.resetHooksEnd) {
-        for (const handle of this.handles.toReversed()) handle.remove();
-        ending.clearContexts();
+    const errors: unknown[] = [];
+    const attempt = (step: () => void) => {
+      try {
+        step();
+      } catch (thrown) {
+        errors.push(thrown);
       }
-    } finally {
-      ending.leave();
+    };
+    if (ending.resetHooksEnd) {
+      for (const handle of this.handles.toReversed()) attempt(() => handle.remove());
+      attempt(() => ending.clearContexts());
     }
+    attempt(() => ending.leave());
+    if (errors.length > 0) throw errors[0];
   }
 
   /** Lets `using scope = model.hooks(…)` end the scope with the block. */
@@ -57,15 +67,14 @@ export function within<Result>(scope: HookScope, body: () => Result): Result {
   try {
     result = body();
   } catch (thrown) {
-    scope.dispose();
+    try {
+      scope.dispose();
+    } catch {
+      // What the body threw came first, and is the likelier cause.
+    }
     throw thrown;
   }
-  if (isPromise(result)) return result.finally(() => scope.dispose()) as Result;
+  if (isThenable(result)) return Promise.resolve(result).finally(() => scope.dispose()) as Result;
   scope.dispose();
   return result;
-}
-
-/** Whether something is to be awaited. Internal. */
-export function isPromise(value: unknown): value is Promise<unknown> {
-  return value instanceof Promise;
 }

@@ -14,7 +14,7 @@ import { TransformerWeights } from "./transformer-weights.ts";
 export interface ToTokensOptions {
   /**
    * Put the beginning-of-sequence token first.
-   * @default the model's `cfg.default_prepend_bos`
+   * @default the model's `cfg.default_prepend_bos`; false if the tokenizer has no such token
    */
   readonly prependBos?: boolean;
   /**
@@ -60,7 +60,8 @@ export abstract class TransformerText extends TransformerWeights {
   protected encode(texts: readonly string[], options: ToTokensOptions): Batch {
     const tokenizer = this.#needTokenizer();
     const {
-      prependBos = this.cfg.default_prepend_bos,
+      // Without such a token its name would be read as text.
+      prependBos = this.cfg.default_prepend_bos && (tokenizer.prependsBos || tokenizer.bosId !== null),
       paddingSide = tokenizer.paddingSide,
       truncate = true,
     } = options;

@@ -86,7 +86,8 @@ export function setMemoryLimit(bytes: number): void {
 
 /** Whether `value` is a promise or acts like one. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+  if (value === null || (typeof value !== "object" && typeof value !== "function")) return false;
+  return "then" in value && typeof value.then === "function";
 }
 
 /** All tensors within a value. Iterative, so that long linked structures are no danger. */

@@ -74,7 +74,9 @@ export class Tokenizer {
     this.padToken = special(config, "pad_token") ?? this.eosToken;
     this.paddingSide = config["padding_side"] === "left" ? "left" : "right";
     this.prependsBos = this.#encoder.encode("").ids.length > 0;
-    this.#size = Math.max(-1, ...this.#encoder.get_vocab(true).values()) + 1;
+    let largest = -1;
+    for (const id of this.#encoder.get_vocab(true).values()) largest = Math.max(largest, id);
+    this.#size = largest + 1;
   }
 
   /**
@@ -120,11 +122,22 @@ export class Tokenizer {
     return this.idOf(this.padToken);
   }
 
-  /** The ids of a text, with or without the beginning-of-sequence token. */
+  /**
+   * The ids of a text, with or without the beginning-of-sequence token.
+   *
+   * @throws `invalid_argument` for `prependBos` where the vocabulary has no such token.
+   */
   encode(text: string, prependBos: boolean): number[] {
     if (this.prependsBos) {
       const ids = this.#encoder.encode(text).ids;
       return prependBos || ids[0] !== this.bosId ? ids : ids.slice(1);
+    }
+    if (prependBos && this.bosId === null) {
+      throw hooklensError(
+        "invalid_argument",
+        `prependBos: this tokenizer has no beginning-of-sequence token ('${this.bosToken}' is not in its vocabulary)`,
+        { bosToken: this.bosToken },
+      );
     }
     // Before encoding, because the first word may be split differently at the start of a text.
     return this.#encoder.encode(prependBos ? this.bosToken + text : text).ids;
