@@ -92,7 +92,10 @@ export const CACHE_KEYS: ReadonlySet<string> = new Set([
 ]);
 
 function invalid(what: string, expected: string, got: unknown): HooklensError {
-  return hooklensError("invalid_argument", `${what}: expected ${expected}, got ${JSON.stringify(got)}`);
+  return hooklensError(
+    "invalid_argument",
+    `${what}: expected ${expected}, got ${JSON.stringify(got)?.slice(0, 200)}`,
+  );
 }
 
 function enginePosSlice(slice: PosSlice): NonNullable<CaptureOptions["posSlice"]> {

@@ -7,6 +7,7 @@ import { ActivationMap } from "../cache/activation-map.ts";
 import { hooklensError } from "../engine/errors.ts";
 import { describe, isTensor } from "../tensor/base.ts";
 import { isThenable } from "../tensor/memory.ts";
+import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import {
   type CachingOptions,
@@ -27,7 +28,7 @@ import {
   type NamePredicate,
   type ScopeOptions,
 } from "./hook-fn.ts";
-import { type AddHookOptions, checkDir, type HookPoint } from "./hook-point.ts";
+import { type AddHookOptions, checkAddOptions, checkDir, type HookPoint } from "./hook-point.ts";
 import type { HookStore } from "./hook-store.ts";
 import { warn } from "./logger.ts";
 import { Module } from "./module.ts";
@@ -85,6 +86,17 @@ export const SCOPE_KEYS: ReadonlySet<string> = new Set([
   "resetHooksEnd",
   "clearContexts",
 ]);
+
+const RESET_KEYS: readonly string[] = ["direction", "includingPermanent", "level"];
+const CACHING_KEYS: readonly string[] = [
+  "namesFilter",
+  "inclBwd",
+  "device",
+  "dtype",
+  "removeBatchDim",
+  "posSlice",
+  "cache",
+];
 
 /** Pairs of target and hook, in order, from either form of {@link Hooks}. */
 function pairs(hooks: Hooks | undefined): [unknown, Hook][] {
@@ -200,7 +212,7 @@ export abstract class HookedRoot extends Module {
     hook: Hook<AxesOfTarget<PointsOf<this>, Target>>,
     options: AddHookOptions = {},
   ): LensHandle[] {
-    checkDir(options.dir ?? "fwd", false);
+    checkAddOptions(options);
     return this.#add(this.#points().choose(target), hook as Hook, options);
   }
 
@@ -226,11 +238,9 @@ export abstract class HookedRoot extends Module {
   }
 
   /** Removes hooks from all points; by default all but the permanent ones. */
-  removeAllHookFns({
-    direction = "both",
-    includingPermanent = false,
-    level = null,
-  }: ResetOptions = {}): void {
+  removeAllHookFns(options: ResetOptions = {}): void {
+    checkOptionKeys("removeAllHookFns", options, RESET_KEYS);
+    const { direction = "both", includingPermanent = false, level = null } = options;
     checkDir(direction, true);
     for (const point of this.hookPoints()) point.removeHooks({ dir: direction, includingPermanent, level });
   }
@@ -241,20 +251,17 @@ export abstract class HookedRoot extends Module {
   }
 
   /** {@link removeAllHookFns} and, unless told otherwise, {@link clearContexts}. */
-  resetHooks({
-    clearContexts = true,
-    ...which
-  }: ResetOptions & { readonly clearContexts?: boolean } = {}): void {
+  resetHooks(options: ResetOptions & { readonly clearContexts?: boolean } = {}): void {
+    checkOptionKeys("resetHooks", options, [...RESET_KEYS, "clearContexts"]);
+    const { clearContexts = true, ...which } = options;
     this.removeAllHookFns(which);
     if (clearContexts) this.clearContexts();
   }
 
   /** The hooks by point, forward before backward, in execution order; points without any are left out. */
-  listHooks({
-    nameFilter,
-    dir = "both",
-    includingPermanent = true,
-  }: ListHooksOptions<PointsOf<this>> = {}): Map<string, LensHandle[]> {
+  listHooks(options: ListHooksOptions<PointsOf<this>> = {}): Map<string, LensHandle[]> {
+    checkOptionKeys("listHooks", options, ["nameFilter", "dir", "includingPermanent"]);
+    const { nameFilter, dir = "both", includingPermanent = true } = options;
     checkDir(dir, true);
     const table = this.#points();
     const chosen =
@@ -285,6 +292,7 @@ export abstract class HookedRoot extends Module {
    * Scopes nest; each removes the hooks that it attached and no others. If one hook cannot be attached, none is.
    */
   hooks(options: ScopeOptions<PointsOf<this>> = {}): HookScope<this> {
+    checkOptionKeys("hooks", options, [...SCOPE_KEYS]);
     return this.#scope(options as ScopeOptions);
   }
 
@@ -409,6 +417,7 @@ export abstract class HookedRoot extends Module {
   }
 
   #cachingHooks(options: IntoCacheOptions): CachingHooks<ActivationMap | Map<string, Tensor>> {
+    checkOptionKeys("getCachingHooks", options, CACHING_KEYS);
     const cache: unknown = options.cache ?? this.newCache();
     if (!(cache instanceof ActivationMap || cache instanceof Map)) {
       throw hooklensError(

@@ -12,10 +12,13 @@
 //!     cat[inputs](; dim: i64) => Tensor::cat(inputs, dim);
 //! };
 //! ```
+//!
+//! A mark in front of a name says which memory is asked for before the operation runs, see [`Room`].
 
 use crate::device::DType;
 use crate::error::{Error, Result, nearest};
-use crate::tensor::Tensor;
+use crate::memory;
+use crate::tensor::{Tensor, broadcast_dims};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
@@ -222,8 +225,43 @@ pub struct Op {
     pub name: &'static str,
     /// Argument names, in the order of [`Call::arg`].
     pub params: &'static [&'static str],
+    /// What is asked of memory before it runs.
+    pub room: Room,
     /// The implementation.
     pub run: fn(&Call<'_>) -> Result<Vec<Tensor>>,
+}
+
+/// Which memory [`call`] makes sure of before an operation runs. A failing allocation would end the process, and inputs
+/// may be far larger than what they take: an expanded tensor repeats itself without a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// For a row-major copy of each input that is not laid out so.
+    Copies,
+    /// The same, and for one byte an element of the shape that the inputs broadcast to (`#[broadcast]` in a table).
+    Broadcast,
+    /// None: the operation gives views, reads its inputs as they lie, or asks by itself (`#[own]` in a table).
+    Own,
+}
+
+impl Room {
+    fn require(self, op: &'static str, inputs: &[Tensor]) -> Result<()> {
+        /// Elements of tensors that are not worth a question.
+        const SMALL: usize = 1 << 17;
+        if self == Self::Own {
+            return Ok(());
+        }
+        for x in inputs.iter().filter(|x| x.elem_count() > SMALL && !x.data().is_contiguous()) {
+            memory::require_tensor(op, x.dims(), x.dtype().size())?;
+        }
+        let [first, rest @ ..] = inputs else { return Ok(()) };
+        let largest = inputs.iter().fold(1usize, |n, x| n.saturating_mul(x.elem_count()));
+        if self == Self::Copies || largest <= SMALL || rest.iter().all(|x| x.dims() == first.dims()) {
+            return Ok(());
+        }
+        let shared = rest.iter().try_fold(first.dims().to_vec(), |dims, x| broadcast_dims(op, &dims, x.dims()));
+        // Shapes that do not fit are the operation's to refuse.
+        shared.map_or(Ok(()), |dims| memory::require_tensor(op, &dims, 1))
+    }
 }
 
 /// What an implementation may return.
@@ -254,10 +292,11 @@ impl IntoOutputs for (Tensor, Tensor, Tensor) {
 
 /// Declares a table of operations; see the module's documentation.
 macro_rules! op_table {
-    ($( $name:ident $([$all:ident])? ( $($t:ident),* $(; $($p:ident : $ty:ty),* )? ) => $body:expr ; )*) => {
+    ($( $(#[$room:ident])? $name:ident $([$all:ident])? ( $($t:ident),* $(; $($p:ident : $ty:ty),* )? ) => $body:expr ; )*) => {
         &[ $( $crate::ops::Op {
             name: stringify!($name),
             params: &[ $($( stringify!($p) ),*)? ],
+            room: $crate::ops::op_table!(@room $($room)?),
             run: |call| {
                 $( let $all = call.inputs(); )?
                 #[allow(unused_mut, unused_variables)]
@@ -273,6 +312,9 @@ macro_rules! op_table {
             },
         } ),* ]
     };
+    (@room) => { $crate::ops::Room::Copies };
+    (@room broadcast) => { $crate::ops::Room::Broadcast };
+    (@room own) => { $crate::ops::Room::Own };
     (@arity $call:ident $next:ident) => { $call.arity($next)?; };
     (@arity $call:ident $next:ident $all:ident) => {};
 }
@@ -300,6 +342,7 @@ pub fn call(index: usize, inputs: &[Tensor], args: &[Arg]) -> Result<Vec<Tensor>
         .get(index)
         .copied()
         .ok_or_else(|| Error::UnknownOp { name: format!("#{index}"), suggestions: Vec::new() })?;
+    op.room.require(op.name, inputs)?;
     (op.run)(&Call { op, inputs, args })
 }
 

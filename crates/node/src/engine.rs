@@ -44,10 +44,7 @@ pub fn from_bits(env: Env, data: Bits, dtype: Text, shape: Dims, device: Text) -
 
 #[napi]
 pub fn parameter(env: Env, value: TensorArg) -> napi::Result<EngineTensor> {
-    boundary_pure(&env, || {
-        memory::require(value.0.byte_size())?;
-        Tensor::parameter(value.0.data()).map(EngineTensor::from)
-    })
+    boundary_pure(&env, || Tensor::parameter(value.0.data()).map(EngineTensor::from))
 }
 
 #[napi]

@@ -466,17 +466,17 @@ fn scaled(op: &'static str, sides: [Operand; 2], alpha: Option<Scalar>) -> Resul
 }
 
 pub(super) const OPS: &[Op] = op_table! {
-    add[inputs](; other: Option<Scalar>, this: Option<Scalar>, alpha: Option<Scalar>) => add("add", scaled("add", operands("add", inputs, other, this)?, alpha)?);
-    sub[inputs](; other: Option<Scalar>, this: Option<Scalar>, alpha: Option<Scalar>) => sub("sub", scaled("sub", operands("sub", inputs, other, this)?, alpha)?);
-    mul[inputs](; other: Option<Scalar>, this: Option<Scalar>) => mul("mul", operands("mul", inputs, other, this)?);
-    div[inputs](; other: Option<Scalar>, this: Option<Scalar>, rounding_mode: Option<String>) => divide(operands("div", inputs, other, this)?, rounding_mode);
-    floor_divide[inputs](; other: Option<Scalar>, this: Option<Scalar>) => rounded_div("floor_divide", operands("floor_divide", inputs, other, this)?, Rounding::Floor);
-    pow[inputs](; other: Option<Scalar>, this: Option<Scalar>) => pow("pow", operands("pow", inputs, other, this)?);
-    maximum[inputs](; other: Option<Scalar>, this: Option<Scalar>) => maximum("maximum", operands("maximum", inputs, other, this)?);
-    minimum[inputs](; other: Option<Scalar>, this: Option<Scalar>) => minimum("minimum", operands("minimum", inputs, other, this)?);
-    fmod[inputs](; other: Option<Scalar>, this: Option<Scalar>) => fmod("fmod", operands("fmod", inputs, other, this)?);
-    remainder[inputs](; other: Option<Scalar>, this: Option<Scalar>) => remainder("remainder", operands("remainder", inputs, other, this)?);
-    atan2[inputs](; other: Option<Scalar>, this: Option<Scalar>) => atan2("atan2", operands("atan2", inputs, other, this)?);
-    logaddexp[inputs](; other: Option<Scalar>, this: Option<Scalar>) => logaddexp("logaddexp", operands("logaddexp", inputs, other, this)?);
-    lerp(start, end; weight: f64) => start.lerp(end, weight);
+    #[broadcast] add[inputs](; other: Option<Scalar>, this: Option<Scalar>, alpha: Option<Scalar>) => add("add", scaled("add", operands("add", inputs, other, this)?, alpha)?);
+    #[broadcast] sub[inputs](; other: Option<Scalar>, this: Option<Scalar>, alpha: Option<Scalar>) => sub("sub", scaled("sub", operands("sub", inputs, other, this)?, alpha)?);
+    #[broadcast] mul[inputs](; other: Option<Scalar>, this: Option<Scalar>) => mul("mul", operands("mul", inputs, other, this)?);
+    #[broadcast] div[inputs](; other: Option<Scalar>, this: Option<Scalar>, rounding_mode: Option<String>) => divide(operands("div", inputs, other, this)?, rounding_mode);
+    #[broadcast] floor_divide[inputs](; other: Option<Scalar>, this: Option<Scalar>) => rounded_div("floor_divide", operands("floor_divide", inputs, other, this)?, Rounding::Floor);
+    #[broadcast] pow[inputs](; other: Option<Scalar>, this: Option<Scalar>) => pow("pow", operands("pow", inputs, other, this)?);
+    #[broadcast] maximum[inputs](; other: Option<Scalar>, this: Option<Scalar>) => maximum("maximum", operands("maximum", inputs, other, this)?);
+    #[broadcast] minimum[inputs](; other: Option<Scalar>, this: Option<Scalar>) => minimum("minimum", operands("minimum", inputs, other, this)?);
+    #[broadcast] fmod[inputs](; other: Option<Scalar>, this: Option<Scalar>) => fmod("fmod", operands("fmod", inputs, other, this)?);
+    #[broadcast] remainder[inputs](; other: Option<Scalar>, this: Option<Scalar>) => remainder("remainder", operands("remainder", inputs, other, this)?);
+    #[broadcast] atan2[inputs](; other: Option<Scalar>, this: Option<Scalar>) => atan2("atan2", operands("atan2", inputs, other, this)?);
+    #[broadcast] logaddexp[inputs](; other: Option<Scalar>, this: Option<Scalar>) => logaddexp("logaddexp", operands("logaddexp", inputs, other, this)?);
+    #[broadcast] lerp(start, end; weight: f64) => start.lerp(end, weight);
 };

@@ -169,25 +169,25 @@ impl Tensor {
 }
 
 pub(super) const OPS: &[Op] = op_table! {
-    eq[inputs](; other: Option<Scalar>, this: Option<Scalar>) => eq(operands("eq", inputs, other, this)?);
-    ne[inputs](; other: Option<Scalar>, this: Option<Scalar>) => ne(operands("ne", inputs, other, this)?);
-    lt[inputs](; other: Option<Scalar>, this: Option<Scalar>) => lt(operands("lt", inputs, other, this)?);
-    le[inputs](; other: Option<Scalar>, this: Option<Scalar>) => le(operands("le", inputs, other, this)?);
-    gt[inputs](; other: Option<Scalar>, this: Option<Scalar>) => gt(operands("gt", inputs, other, this)?);
-    ge[inputs](; other: Option<Scalar>, this: Option<Scalar>) => ge(operands("ge", inputs, other, this)?);
-    logical_and(a, b) => a.logical_and(b);
-    logical_or(a, b) => a.logical_or(b);
-    logical_xor(a, b) => a.logical_xor(b);
+    #[broadcast] eq[inputs](; other: Option<Scalar>, this: Option<Scalar>) => eq(operands("eq", inputs, other, this)?);
+    #[broadcast] ne[inputs](; other: Option<Scalar>, this: Option<Scalar>) => ne(operands("ne", inputs, other, this)?);
+    #[broadcast] lt[inputs](; other: Option<Scalar>, this: Option<Scalar>) => lt(operands("lt", inputs, other, this)?);
+    #[broadcast] le[inputs](; other: Option<Scalar>, this: Option<Scalar>) => le(operands("le", inputs, other, this)?);
+    #[broadcast] gt[inputs](; other: Option<Scalar>, this: Option<Scalar>) => gt(operands("gt", inputs, other, this)?);
+    #[broadcast] ge[inputs](; other: Option<Scalar>, this: Option<Scalar>) => ge(operands("ge", inputs, other, this)?);
+    #[broadcast] logical_and(a, b) => a.logical_and(b);
+    #[broadcast] logical_or(a, b) => a.logical_or(b);
+    #[broadcast] logical_xor(a, b) => a.logical_xor(b);
     logical_not(x) => x.logical_not();
-    bitwise_and[inputs](; other: Option<Scalar>) => bits("bitwise_and", operands("bitwise_and", inputs, other, None)?, |a, b| a & b);
-    bitwise_or[inputs](; other: Option<Scalar>) => bits("bitwise_or", operands("bitwise_or", inputs, other, None)?, |a, b| a | b);
-    bitwise_xor[inputs](; other: Option<Scalar>) => bits("bitwise_xor", operands("bitwise_xor", inputs, other, None)?, |a, b| a ^ b);
+    #[broadcast] bitwise_and[inputs](; other: Option<Scalar>) => bits("bitwise_and", operands("bitwise_and", inputs, other, None)?, |a, b| a & b);
+    #[broadcast] bitwise_or[inputs](; other: Option<Scalar>) => bits("bitwise_or", operands("bitwise_or", inputs, other, None)?, |a, b| a | b);
+    #[broadcast] bitwise_xor[inputs](; other: Option<Scalar>) => bits("bitwise_xor", operands("bitwise_xor", inputs, other, None)?, |a, b| a ^ b);
     bitwise_not(x) => x.bitwise_not();
     isnan(x) => x.isnan();
     isfinite(x) => x.isfinite();
     isinf(x) => x.isinf();
-    isclose(a, b; rtol: Option<f64>, atol: Option<f64>, equal_nan: Option<bool>) => a.isclose(b, rtol.unwrap_or(1e-5), atol.unwrap_or(1e-8), equal_nan.unwrap_or(false));
-    allclose(a, b; rtol: Option<f64>, atol: Option<f64>, equal_nan: Option<bool>) => a.isclose(b, rtol.unwrap_or(1e-5), atol.unwrap_or(1e-8), equal_nan.unwrap_or(false))?.all(None, false);
+    #[broadcast] isclose(a, b; rtol: Option<f64>, atol: Option<f64>, equal_nan: Option<bool>) => a.isclose(b, rtol.unwrap_or(1e-5), atol.unwrap_or(1e-8), equal_nan.unwrap_or(false));
+    #[broadcast] allclose(a, b; rtol: Option<f64>, atol: Option<f64>, equal_nan: Option<bool>) => a.isclose(b, rtol.unwrap_or(1e-5), atol.unwrap_or(1e-8), equal_nan.unwrap_or(false))?.all(None, false);
     isposinf(x) => test(x, |x| x == f64::INFINITY, false);
     isneginf(x) => test(x, |x| x == f64::NEG_INFINITY, false);
 };

@@ -20,6 +20,8 @@ impl Tensor {
 
     /// All elements in row-major order, converted to `T`'s dtype.
     pub fn to_vec<T: WithDType>(&self) -> Result<Vec<T>> {
+        let copied = !self.data().is_contiguous() || self.data().dtype() != T::DTYPE;
+        crate::memory::require_tensor("toData", self.dims(), size_of::<T>() * if copied { 2 } else { 1 })?;
         Ok(self.data().to_dtype(T::DTYPE)?.flatten_all()?.to_vec1()?)
     }
 
@@ -33,6 +35,7 @@ impl Tensor {
 
     /// Zeros.
     pub fn zeros(dims: &[usize], dtype: DType, device: &Device) -> Result<Self> {
+        crate::memory::require_tensor("zeros", dims, dtype.size())?;
         Self::constant_as(CT::zeros(dims, dtype.storage(), device)?, dtype)
     }
 }

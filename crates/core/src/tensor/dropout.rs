@@ -33,6 +33,7 @@ impl Tensor {
         if !training || p == 0.0 {
             return Ok(self.clone());
         }
+        crate::memory::require_tensor("dropout", self.dims(), size_of::<i64>() + 1 + self.dtype().size())?;
         let mask = if p == 1.0 {
             CT::zeros(self.dims(), Storage::U8, self.data().device())?
         } else {

@@ -126,10 +126,10 @@ fn named_sizes(
 }
 
 pub(super) const OPS: &[Op] = op_table! {
-    rearrange(x; pattern: String, names: Option<Vec<String>>, sizes: Option<Vec<usize>>)
+    #[own] rearrange(x; pattern: String, names: Option<Vec<String>>, sizes: Option<Vec<usize>>)
         => x.rearrange(&pattern, &named_sizes("rearrange", names, sizes)?);
     reduce(x; pattern: String, reduction: String, names: Option<Vec<String>>, sizes: Option<Vec<usize>>)
         => x.reduce(&pattern, AxisReduction::from_name(&reduction)?, &named_sizes("reduce", names, sizes)?);
-    repeat_axes(x; pattern: String, names: Option<Vec<String>>, sizes: Option<Vec<usize>>)
+    #[own] repeat_axes(x; pattern: String, names: Option<Vec<String>>, sizes: Option<Vec<usize>>)
         => x.repeat_axes(&pattern, &named_sizes("repeat", names, sizes)?);
 };

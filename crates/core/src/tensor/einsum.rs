@@ -111,6 +111,8 @@ fn sum_out(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
 
 /// The element-wise product with broadcasting, for contractions over nothing.
 fn times(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let dims = super::broadcast_dims(OP, a.dims(), b.dims())?;
+    crate::memory::require_tensor(OP, &dims, a.data().dtype().size_in_bytes())?;
     let out = a.data().broadcast_mul(b.data())?;
     if !a.dtype().is_float() {
         return Tensor::constant(out);
@@ -191,5 +193,5 @@ impl Tensor {
 }
 
 pub(super) const OPS: &[Op] = op_table! {
-    einsum[operands](; equation: String) => Tensor::einsum(&equation, operands);
+    #[own] einsum[operands](; equation: String) => Tensor::einsum(&equation, operands);
 };

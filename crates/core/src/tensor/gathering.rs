@@ -199,6 +199,7 @@ impl Tensor {
             DType::Bool => Scalar::Bool(value.as_f64() != 0.0),
             _ => value,
         };
+        crate::memory::require_tensor("full", dims, like.data().dtype().size_in_bytes())?;
         let data = with_element_type!(like.data().dtype(), T => {
             upload(vec![element::<T>(value); dims.iter().product()], dims, like.data().device())
         })?;

@@ -4,7 +4,7 @@
 //! operands to `gemm`, so that transposed and broadcast operands are never copied, folds batches that share their
 //! right operand into one product, and can start from a bias instead of zeros.
 
-use super::host::{check_size, contiguous, read, upload};
+use super::host::{contiguous, read, upload};
 use super::{CT, broadcast_dims};
 use crate::error::{Error, Result};
 use candle_core::{DType, WithDType};
@@ -22,7 +22,12 @@ const SPLIT_BATCH: usize = 1 << 18;
 /// Both operands have rank 2 or more and the same dtype. Halves are computed in `f32`; integers wrap.
 pub(super) fn product(op: &'static str, a: &CT, b: &CT, bias: Option<&CT>) -> Result<CT> {
     let plan = Plan::new(op, a.dims(), b.dims())?;
-    check_size(op, &plan.out_dims())?;
+    let size = a.dtype().size_in_bytes();
+    crate::memory::require_tensor(op, &plan.out_dims(), size)?;
+    if size == 2 {
+        crate::memory::require_tensor(op, a.dims(), size_of::<f32>())?;
+        crate::memory::require_tensor(op, b.dims(), size_of::<f32>())?;
+    }
     match a.dtype() {
         DType::BF16 | DType::F16 if a.device().is_cpu() => {
             let wide = |t: &CT| t.to_dtype(DType::F32);
@@ -126,6 +131,8 @@ fn floats<T: WithDType>(plan: &Plan, a: &CT, b: &CT, bias: Option<&CT>) -> Resul
     if total == 0 || k == 0 {
         return upload(out, &plan.out_dims(), a.device());
     }
+    // Where each matrix of both operands starts.
+    crate::memory::require_tensor("matmul", &plan.batch, 2 * size_of::<usize>())?;
     read::<T, _>(a, |a_data, a_layout| {
         read::<T, _>(b, |b_data, b_layout| {
             let (a_strides, b_strides) = (a_layout.stride(), b_layout.stride());

@@ -92,7 +92,7 @@ pub(super) fn contiguous(t: &CT) -> Result<CT> {
     if t.is_contiguous() {
         return Ok(t.clone());
     }
-    check_size("contiguous", t.dims())?;
+    crate::memory::require_tensor("contiguous", t.dims(), t.dtype().size_in_bytes())?;
     if !t.device().is_cpu() {
         return Ok(t.contiguous()?);
     }
@@ -261,7 +261,7 @@ pub(super) fn windowed(
     window: impl Fn(Window) -> Window + Send + Sync + 'static,
 ) -> Result<Tensor> {
     let data = t.data();
-    check_size(op, &window(Window::row_major(t.dims())).dims)?;
+    crate::memory::require_tensor(op, &window(Window::row_major(t.dims())).dims, data.dtype().size_in_bytes())?;
     let out = with_element_type!(data.dtype(), T => {
         let (values, dims) = read::<T, _>(data, |data, layout| {
             let w = window(Window::of(layout));
@@ -278,6 +278,7 @@ pub(super) fn windowed(
 
 /// A tensor of zeros of shape `dims` to which `values` are added through `window`.
 pub(super) fn add_through(window: &Window, values: &CT, dims: &[usize]) -> Result<CT> {
+    crate::memory::require_tensor("gradient", dims, values.dtype().size_in_bytes())?;
     with_element_type!(values.dtype(), T => {
         let mut out = vec![T::from_f64(0.0); dims.iter().product()];
         read_all::<T, _>(values, |values| { window.add(&mut out, values); Ok(()) })?;

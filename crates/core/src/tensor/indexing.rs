@@ -165,6 +165,9 @@ fn offsets(lists: &[Vec<isize>]) -> Vec<isize> {
     lists.iter().fold(vec![0], |sums, list| sums.iter().flat_map(|&s| list.iter().map(move |&o| s + o)).collect())
 }
 
+/// Bytes that each place picked takes while places are worked out.
+const PLACE: usize = 3 * size_of::<usize>();
+
 /// What index tensors pick from the elements under `window` of a row-major tensor of shape `source`.
 ///
 /// Index tensors broadcast against each other. Their axes take the place of the axes they pick from where those are
@@ -172,6 +175,7 @@ fn offsets(lists: &[Vec<isize>]) -> Vec<isize> {
 fn picks(op: &'static str, source: &[usize], window: &Window, list: &[Pick]) -> Result<Picks> {
     let shared = list.iter().try_fold(Vec::new(), |dims, pick| broadcast_dims(op, &dims, &pick.dims))?;
     let count: usize = shared.iter().product();
+    crate::memory::require_tensor(op, &shared, PLACE)?;
     let mut picked = vec![0isize; count];
     for pick in list {
         let (size, stride) = (window.dims[pick.axis], window.strides[pick.axis]);
@@ -196,9 +200,6 @@ fn picks(op: &'static str, source: &[usize], window: &Window, list: &[Pick]) -> 
     let tail = free(last + 1, window.dims.len());
 
     let axis_offsets = |&d: &usize| (0..window.dims[d] as isize).map(|i| i * window.strides[d]).collect::<Vec<_>>();
-    let mut lists: Vec<Vec<isize>> = front.iter().map(axis_offsets).collect();
-    lists.push(picked);
-    lists.extend(behind.iter().map(axis_offsets));
     // The axes behind the last picked one are copied as whole blocks, if they lie together.
     let mut block = 1usize;
     let together = tail.iter().rev().all(|&d| {
@@ -206,11 +207,17 @@ fn picks(op: &'static str, source: &[usize], window: &Window, list: &[Pick]) -> 
         block *= window.dims[d];
         fits
     });
+    let size = |d: &usize| window.dims[*d];
+    let unrolled: &[usize] = if together { &[] } else { &tail };
+    let walked = front.iter().chain(&behind).chain(unrolled).map(size).chain(shared.iter().copied());
+    crate::memory::require_tensor(op, &walked.map(|n| n.max(1)).collect::<Vec<_>>(), PLACE)?;
+    let mut lists: Vec<Vec<isize>> = front.iter().map(axis_offsets).collect();
+    lists.push(picked);
+    lists.extend(behind.iter().map(axis_offsets));
     if !together {
         lists.extend(tail.iter().map(axis_offsets));
         block = 1;
     }
-    let size = |d: &usize| window.dims[*d];
     let dims: Vec<usize> = front
         .iter()
         .map(size)
@@ -228,6 +235,7 @@ fn picks(op: &'static str, source: &[usize], window: &Window, list: &[Pick]) -> 
 
 /// `x` with `values` (as many as the window shows) written or added under `window`.
 fn write_through(x: &CT, window: &Window, values: &CT, add: bool) -> Result<CT> {
+    crate::memory::require_tensor("index_put", x.dims(), x.dtype().size_in_bytes())?;
     with_element_type!(x.dtype(), T => {
         let mut out = read_all::<T, _>(x, |data| Ok(data.to_vec()))?;
         read_all::<T, _>(values, |values| {
@@ -392,7 +400,7 @@ fn index_put_op(
 }
 
 pub(super) const OPS: &[Op] = op_table! {
-    index[inputs](; index: Arg) => match inputs.first() {
+    #[own] index[inputs](; index: Arg) => match inputs.first() {
         Some(x) => x.index(&items("index", inputs, &index)?),
         None => Err(Error::InvalidArgument { op: "index", detail: "takes at least 1 tensor, got 0".into() }),
     };

@@ -1,6 +1,6 @@
 //! Tensors joined, repeated and padded.
 
-use super::host::{Window, check_size, element, moved, read_all, upload, with_element_type};
+use super::host::{Window, element, moved, read_all, upload, with_element_type};
 use super::{CT, Tensor, promote};
 use crate::autograd::record;
 use crate::error::{Error, Result};
@@ -16,8 +16,8 @@ pub(super) fn cat(parts: &[CT], axis: usize) -> Result<CT> {
         return Ok(CT::cat(parts, axis)?);
     }
     let mut dims = first.dims().to_vec();
-    dims[axis] = parts.iter().map(|p| p.dims()[axis]).sum();
-    check_size("cat", &dims)?;
+    dims[axis] = parts.iter().fold(0usize, |sum, p| sum.saturating_add(p.dims()[axis]));
+    crate::memory::require_tensor("cat", &dims, first.dtype().size_in_bytes())?;
     with_element_type!(first.dtype(), T => {
         let mut out = vec![T::from_f64(0.0); dims.iter().product()];
         let mut start = 0;
@@ -153,7 +153,11 @@ impl Tensor {
             });
         }
         let count = |i: usize| counts.get(i).or(counts.first()).map_or(0, |&n| n as usize);
-        check_size(OP, &[(0..size).fold(0usize, |sum, i| sum.saturating_add(count(i)))])?;
+        crate::memory::require_tensor(
+            OP,
+            &[(0..size).fold(0usize, |sum, i| sum.saturating_add(count(i)))],
+            size_of::<usize>(),
+        )?;
         let indices: Vec<usize> = (0..size).flat_map(|i| std::iter::repeat_n(i, count(i))).collect();
         self.select_entries(OP, axis, indices)
     }
@@ -189,7 +193,7 @@ impl Tensor {
             .zip(&inner)
             .enumerate()
             .fold(Window::row_major(&dims), |w, (axis, (&start, &len))| w.stepped(axis, start, len, 1));
-        check_size(OP, &dims)?;
+        crate::memory::require_tensor(OP, &dims, x.data().dtype().size_in_bytes())?;
         let out = with_element_type!(x.data().dtype(), T => {
             let mut out = vec![element::<T>(value); dims.iter().product()];
             read_all::<T, _>(x.data(), |values| { window.set(&mut out, values); Ok(()) })?;
@@ -219,7 +223,7 @@ fn repeat_interleave_op(inputs: &[Tensor], repeats: Option<Vec<i64>>, dim: Optio
 pub(super) const OPS: &[Op] = op_table! {
     cat[inputs](; dim: Option<i64>) => Tensor::cat(inputs, dim.unwrap_or(0));
     stack[inputs](; dim: Option<i64>) => Tensor::stack(inputs, dim.unwrap_or(0));
-    repeat(x; repeats: Vec<i64>) => x.repeat(&repeats);
+    #[own] repeat(x; repeats: Vec<i64>) => x.repeat(&repeats);
     repeat_interleave[inputs](; repeats: Option<Vec<i64>>, dim: Option<i64>) => repeat_interleave_op(inputs, repeats, dim);
     pad(x; pad: Vec<i64>, value: Option<Scalar>) => x.pad(&pad, value.unwrap_or(Scalar::Int(0)));
 };

@@ -30,6 +30,8 @@ impl Matrices {
         let &[ref batch @ .., m, n] = x.dims() else {
             return Err(Error::RankMismatch { op, detail: format!("needs matrices, got shape {:?}", x.dims()) });
         };
+        crate::memory::require_tensor(op, x.dims(), size_of::<f64>())?;
+        crate::memory::require_tensor(op, batch, size_of::<f64>())?;
         let data = contiguous(&wide(x)?)?;
         Ok(Self { batch: batch.to_vec(), m, n, data })
     }

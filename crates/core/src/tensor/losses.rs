@@ -6,11 +6,12 @@ use crate::autograd::{record, record_unary};
 use crate::error::Result;
 use crate::ops::{Op, op_table};
 
-/// Both tensors in one float dtype and one shape.
-fn aligned(op: &'static str, a: &Tensor, b: &Tensor) -> Result<(Tensor, Tensor)> {
+/// Both tensors in one float dtype and one shape, of which `copies` will be made (and one in `f64`, to sum it).
+fn aligned(op: &'static str, a: &Tensor, b: &Tensor, copies: usize) -> Result<(Tensor, Tensor)> {
     let dtype = promote(a.dtype(), b.dtype());
     require_float(op, dtype)?;
     let dims = broadcast_dims(op, a.dims(), b.dims())?;
+    crate::memory::require_tensor(op, &dims, copies * dtype.size() + size_of::<f64>())?;
     Ok((a.cast(op, dtype)?.expand_to(op, &dims)?, b.cast(op, dtype)?.expand_to(op, &dims)?))
 }
 
@@ -31,7 +32,7 @@ impl Tensor {
     /// The squared difference from `target`, reduced.
     pub fn mse_loss(&self, target: &Self, reduction: Reduction) -> Result<Self> {
         const OP: &str = "mse_loss";
-        let (x, target) = aligned(OP, self, target)?;
+        let (x, target) = aligned(OP, self, target, 2)?;
         let difference = x.data().sub(target.data())?;
         let losses = record(OP, difference.sqr()?, &[&x, &target], move |g, needs| {
             let to_x = g.mul(&(&difference * 2.0)?)?;
@@ -48,7 +49,7 @@ impl Tensor {
     /// definition for a batch) whatever `reduction` says.
     pub fn kl_div(&self, target: &Self, reduction: Reduction, per_batch: bool, log_target: bool) -> Result<Self> {
         const OP: &str = "kl_div";
-        let (x, target) = aligned(OP, self, target)?;
+        let (x, target) = aligned(OP, self, target, 6)?;
         let probability = if log_target { target.data().exp()? } else { target.data().clone() };
         let log = if log_target { target.data().clone() } else { target.data().log()? };
         let ratio = log.sub(x.data())?;
@@ -79,8 +80,8 @@ fn kl_div_op(x: &Tensor, target: &Tensor, reduction: Option<String>, log_target:
 }
 
 pub(super) const OPS: &[Op] = op_table! {
-    mse_loss(x, target; reduction: Option<String>)
+    #[broadcast] mse_loss(x, target; reduction: Option<String>)
         => x.mse_loss(target, Reduction::from_name("mse_loss", reduction.as_deref())?);
-    kl_div(x, target; reduction: Option<String>, log_target: Option<bool>)
+    #[broadcast] kl_div(x, target; reduction: Option<String>, log_target: Option<bool>)
         => kl_div_op(x, target, reduction, log_target.unwrap_or(false));
 };

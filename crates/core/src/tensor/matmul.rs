@@ -170,11 +170,11 @@ impl Tensor {
 }
 
 pub(super) const OPS: &[Op] = op_table! {
-    matmul(a, b) => a.matmul(b);
-    bmm(a, b) => a.bmm(b);
-    dot(a, b) => a.dot(b);
-    outer(a, b) => a.outer(b);
-    linear[inputs]() => match inputs {
+    #[own] matmul(a, b) => a.matmul(b);
+    #[own] bmm(a, b) => a.bmm(b);
+    #[own] dot(a, b) => a.dot(b);
+    #[own] outer(a, b) => a.outer(b);
+    #[own] linear[inputs]() => match inputs {
         [x, w] => x.linear(w, None),
         [x, w, b] => x.linear(w, Some(b)),
         _ => Err(Error::InvalidArgument { op: "linear", detail: format!("takes 2 or 3 tensors, got {}", inputs.len()) }),

@@ -115,6 +115,7 @@ impl Tensor {
     pub fn parameter(data: &CT) -> Result<Self> {
         let dtype = DType::of_storage(data.dtype())?;
         require_float("parameter", dtype)?;
+        crate::memory::require_tensor("parameter", data.dims(), dtype.size())?;
         let variable = Var::from_tensor(data)?;
         // The detached view shares storage without candle's own gradient tracking, which must never run beside ours.
         let view = variable.as_detached_tensor();
@@ -191,7 +192,7 @@ impl Tensor {
 
     /// Bytes that the elements take.
     pub fn byte_size(&self) -> usize {
-        self.elem_count() * self.dtype().size()
+        self.elem_count().saturating_mul(self.dtype().size())
     }
 
     /// The name of the device that holds it.

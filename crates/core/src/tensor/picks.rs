@@ -3,7 +3,7 @@
 //! Every place is checked once, on the host, before anything is read or written: candle's own kernels read out of
 //! bounds as zero, or wrap around, depending on the operation.
 
-use super::host::{check_size, moved, read_all, upload, with_element_type};
+use super::host::{moved, read_all, upload, with_element_type};
 use super::{CT, Tensor};
 use crate::device::DType;
 use crate::error::{Error, Result};
@@ -77,7 +77,7 @@ impl Picks {
 
     /// What is picked.
     pub(super) fn take(&self, t: &CT) -> Result<CT> {
-        check_size("index", &self.dims)?;
+        crate::memory::require_tensor("index", &self.dims, t.dtype().size_in_bytes())?;
         with_element_type!(t.dtype(), T => {
             let out = read_all::<T, _>(t, |data| {
                 Ok(if self.block == 1 {
@@ -111,6 +111,7 @@ impl Picks {
     }
 
     fn write<T: WithDType>(&self, base: Option<&CT>, values: &CT, put: impl Fn(&mut [T], &[T])) -> Result<CT> {
+        crate::memory::require_tensor("index", &self.source, values.dtype().size_in_bytes())?;
         let mut out = match base {
             Some(base) => read_all::<T, _>(base, |data| Ok(data.to_vec()))?,
             None => vec![T::from_f64(0.0); self.source.iter().product()],
@@ -146,6 +147,8 @@ impl Tensor {
     /// The entries `places` of `axis`, which must be in range.
     pub(super) fn select_entries(&self, op: &'static str, axis: usize, places: Vec<usize>) -> Result<Self> {
         if self.data().device().is_cpu() {
+            let outer: usize = self.dims()[..axis].iter().product();
+            crate::memory::require_tensor(op, &[outer, places.len()], size_of::<usize>())?;
             return self.pick(op, Picks::entries(self.dims(), axis, &places));
         }
         let ids: Vec<u32> = places.iter().map(|&i| i as u32).collect();

@@ -146,6 +146,9 @@ impl Tensor {
         if dtype == self.dtype() {
             return Ok(self.clone());
         }
+        // Truth is found by comparing with zeros, which take as much as the tensor.
+        let zeros = if dtype == DType::Bool { self.dtype().size() } else { 0 };
+        crate::memory::require_tensor(op, self.dims(), dtype.size() + zeros)?;
         let data = if dtype == DType::Bool {
             self.data().ne(&self.data().zeros_like()?)?
         } else {
@@ -180,7 +183,7 @@ fn type_as(x: &Tensor, like: &Tensor) -> Result<Tensor> {
 }
 
 pub(super) const OPS: &[Op] = op_table! {
-    to(x; dtype: Option<DType>) => to(x, dtype);
-    float(x) => float(x);
-    type_as(x, like) => type_as(x, like);
+    #[own] to(x; dtype: Option<DType>) => to(x, dtype);
+    #[own] float(x) => float(x);
+    #[own] type_as(x, like) => type_as(x, like);
 };

@@ -8,7 +8,7 @@
 //! Without a seed, each call takes the next stream of a process-wide generator, which starts the same in every process
 //! and which [`manual_seed`] restarts.
 
-use super::host::{check_size, upload};
+use super::host::upload;
 use super::{Tensor, require_float};
 use crate::device::{DType, device_from_name};
 use crate::error::{Error, Result};
@@ -190,7 +190,7 @@ impl Tensor {
     /// Uniform numbers in [0, 1).
     pub fn rand(dims: &[usize], dtype: DType, device: &Device, seed: Option<u64>) -> Result<Self> {
         require_float("rand", dtype)?;
-        check_size("rand", dims)?;
+        crate::memory::require_tensor("rand", dims, dtype.size().max(size_of::<f32>()))?;
         let mut rng = generator(seed);
         floats(dims, dtype, device, || uniform(&mut rng, digits(dtype)))
     }
@@ -198,7 +198,7 @@ impl Tensor {
     /// Standard normal numbers.
     pub fn randn(dims: &[usize], dtype: DType, device: &Device, seed: Option<u64>) -> Result<Self> {
         require_float("randn", dtype)?;
-        check_size("randn", dims)?;
+        crate::memory::require_tensor("randn", dims, dtype.size().max(size_of::<f32>()))?;
         let mut rng = generator(seed);
         floats(dims, dtype, device, || normal(&mut rng))
     }
@@ -213,7 +213,7 @@ impl Tensor {
         seed: Option<u64>,
     ) -> Result<Self> {
         const OP: &str = "randint";
-        check_size(OP, dims)?;
+        crate::memory::require_tensor(OP, dims, size_of::<i64>())?;
         if low >= high {
             return Err(Error::InvalidArgument { op: OP, detail: format!("low {low} must be less than high {high}") });
         }
@@ -226,7 +226,7 @@ impl Tensor {
 
     /// The whole numbers below `n` in random order, `int64`.
     pub fn randperm(n: usize, device: &Device, seed: Option<u64>) -> Result<Self> {
-        check_size("randperm", &[n])?;
+        crate::memory::require_tensor("randperm", &[n], size_of::<i64>())?;
         let mut rng = generator(seed);
         let mut order: Vec<i64> = (0..n as i64).collect();
         for i in (1..n).rev() {
@@ -268,7 +268,7 @@ impl Tensor {
                 detail: format!("needs [n] or [rows, n], got {:?}", self.dims()),
             });
         }
-        check_size(OP, &[self.elem_count().checked_div(*n).unwrap_or(0), count])?;
+        crate::memory::require_tensor(OP, &[self.elem_count().checked_div(*n).unwrap_or(0), count], size_of::<i64>())?;
         let mut weights = self.to_vec::<f64>()?;
         if let Some(w) = weights.iter().find(|w| !(**w >= 0.0 && w.is_finite())) {
             return Err(invalid(format!("{w} is not a weight")));

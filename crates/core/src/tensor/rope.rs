@@ -44,6 +44,7 @@ fn rotate<T: WithDType>(x: &CT, angles: &Angles, pairs: RopePairs, backwards: bo
     let sign = if backwards { -1.0 } else { 1.0 };
     let table: Vec<(T, T)> = angles.cos_sin.iter().map(|&(c, s)| (T::from_f64(c), T::from_f64(sign * s))).collect();
     let seq = table.len().checked_div(half).unwrap_or(0);
+    crate::memory::require_tensor("rope", x.dims(), size_of::<T>())?;
     let mut out = read_all::<T, _>(x, |x| Ok(x.to_vec()))?;
     if d > 0 && half > 0 {
         for (row, out) in out.chunks_exact_mut(d).enumerate() {
@@ -115,6 +116,8 @@ impl Tensor {
                 detail: format!("positions {:?} for a sequence of {seq}", positions.dims()),
             });
         }
+        // A cosine and a sine of each pair, in `f64` and in the dtype of `x`.
+        crate::memory::require_tensor(OP, &[seq, frequencies.len()], 2 * (size_of::<f64>() + self.dtype().size()))?;
         let mut angles = Angles::new(&indices(OP, positions)?, frequencies);
         if scale != 1.0 {
             angles.cos_sin = Arc::new(angles.cos_sin.iter().map(|(c, s)| (c * scale, s * scale)).collect());

@@ -175,8 +175,8 @@ fn masked_fill(inputs: &[Tensor], value: Option<Scalar>) -> Result<Tensor> {
 }
 
 pub(super) const OPS: &[Op] = op_table! {
-    where[inputs](; other: Option<Scalar>, this: Option<Scalar>) => where_any(inputs, other, this);
-    masked_fill[inputs](; value: Option<Scalar>) => masked_fill(inputs, value);
+    #[broadcast] where[inputs](; other: Option<Scalar>, this: Option<Scalar>) => where_any(inputs, other, this);
+    #[broadcast] masked_fill[inputs](; value: Option<Scalar>) => masked_fill(inputs, value);
     clamp(x; min: Option<Scalar>, max: Option<Scalar>) => x.clamp(min, max);
     clamp_min(x; min: Scalar) => x.clamp(Some(min), None);
     clamp_max(x; max: Scalar) => x.clamp(None, Some(max));

@@ -240,14 +240,14 @@ impl Tensor {
 }
 
 pub(super) const OPS: &[Op] = op_table! {
-    reshape(x; shape: Vec<i64>) => x.reshape(&shape);
-    view(x; shape: Vec<i64>) => x.view(&shape);
-    flatten(x; start_dim: Option<i64>, end_dim: Option<i64>) => x.flatten(start_dim.unwrap_or(0), end_dim.unwrap_or(-1));
-    transpose(x; dim0: i64, dim1: i64) => x.transpose(dim0, dim1);
-    permute(x; dims: Vec<i64>) => x.permute(&dims);
-    squeeze(x; dim: Option<Vec<i64>>) => x.squeeze(dim.as_deref());
-    unsqueeze(x; dim: i64) => x.unsqueeze(dim);
-    expand(x; size: Vec<i64>) => x.expand(&size);
-    contiguous(x) => x.contiguous();
-    detach(x) => Ok::<_, Error>(x.detach());
+    #[own] reshape(x; shape: Vec<i64>) => x.reshape(&shape);
+    #[own] view(x; shape: Vec<i64>) => x.view(&shape);
+    #[own] flatten(x; start_dim: Option<i64>, end_dim: Option<i64>) => x.flatten(start_dim.unwrap_or(0), end_dim.unwrap_or(-1));
+    #[own] transpose(x; dim0: i64, dim1: i64) => x.transpose(dim0, dim1);
+    #[own] permute(x; dims: Vec<i64>) => x.permute(&dims);
+    #[own] squeeze(x; dim: Option<Vec<i64>>) => x.squeeze(dim.as_deref());
+    #[own] unsqueeze(x; dim: i64) => x.unsqueeze(dim);
+    #[own] expand(x; size: Vec<i64>) => x.expand(&size);
+    #[own] contiguous(x) => x.contiguous();
+    #[own] detach(x) => Ok::<_, Error>(x.detach());
 };

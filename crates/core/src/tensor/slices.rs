@@ -1,6 +1,6 @@
 //! Parts of a tensor, picked by position along axes.
 
-use super::host::{Window, check_size, moved, windowed};
+use super::host::{Window, moved, windowed};
 use super::{CT, Tensor};
 use crate::autograd::record_many;
 use crate::error::{Error, Result};
@@ -17,6 +17,13 @@ pub(super) fn slice_bounds(size: usize, start: Option<i64>, stop: Option<i64>, s
 pub(super) fn resolve_index(op: &'static str, index: i64, size: usize) -> Result<usize> {
     let at = if index < 0 { index.saturating_add(size as i64) } else { index };
     if (0..size as i64).contains(&at) { Ok(at as usize) } else { Err(Error::IndexOutOfRange { op, index, size }) }
+}
+
+/// Fails where so many tensors could not be held, however small they are.
+fn require_parts(op: &'static str, count: usize) -> Result<()> {
+    /// Bytes that a tensor takes beside its elements, roughly.
+    const HANDLE: usize = 512;
+    crate::memory::require_tensor(op, &[count], HANDLE)
 }
 
 impl Tensor {
@@ -127,6 +134,7 @@ impl Tensor {
         if total == 0 {
             return self.split_sections(&[0], dim);
         }
+        require_parts(OP, total.div_ceil(size))?;
         let sections: Vec<usize> = (0..total).step_by(size).map(|at| size.min(total - at)).collect();
         self.split_sections(&sections, dim)
     }
@@ -137,7 +145,7 @@ impl Tensor {
         let total = self.dims()[self.axis(OP, dim)?];
         match chunks {
             0 => Err(Error::InvalidArgument { op: OP, detail: "the number of chunks must be 1 or more".into() }),
-            _ if total == 0 => check_size(OP, &[chunks]).and_then(|()| self.split_sections(&vec![0; chunks], dim)),
+            _ if total == 0 => require_parts(OP, chunks).and_then(|()| self.split_sections(&vec![0; chunks], dim)),
             _ => self.split(total.div_ceil(chunks), dim),
         }
     }
@@ -241,15 +249,15 @@ fn split_op(x: &Tensor, sizes: &Arg, dim: i64) -> Result<Vec<Tensor>> {
 }
 
 pub(super) const OPS: &[Op] = op_table! {
-    narrow(x; dim: i64, start: i64, length: usize) => x.narrow(dim, start, length);
-    slice(x; dim: Option<i64>, start: Option<i64>, stop: Option<i64>, step: Option<i64>)
+    #[own] narrow(x; dim: i64, start: i64, length: usize) => x.narrow(dim, start, length);
+    #[own] slice(x; dim: Option<i64>, start: Option<i64>, stop: Option<i64>, step: Option<i64>)
         => x.slice(dim.unwrap_or(0), start, stop, step);
-    select(x; dim: i64, index: i64) => x.select(dim, index);
-    split(x; split_size_or_sections: Arg, dim: Option<i64>) => split_op(x, &split_size_or_sections, dim.unwrap_or(0));
-    chunk(x; chunks: usize, dim: Option<i64>) => x.chunk(chunks, dim.unwrap_or(0));
-    flip(x; dims: Vec<i64>) => x.flip(&dims);
-    roll(x; shifts: Vec<i64>, dims: Option<Vec<i64>>) => x.roll(&shifts, dims.as_deref().unwrap_or(&[]));
-    diagonal(x; offset: Option<i64>, dim1: Option<i64>, dim2: Option<i64>)
+    #[own] select(x; dim: i64, index: i64) => x.select(dim, index);
+    #[own] split(x; split_size_or_sections: Arg, dim: Option<i64>) => split_op(x, &split_size_or_sections, dim.unwrap_or(0));
+    #[own] chunk(x; chunks: usize, dim: Option<i64>) => x.chunk(chunks, dim.unwrap_or(0));
+    #[own] flip(x; dims: Vec<i64>) => x.flip(&dims);
+    #[own] roll(x; shifts: Vec<i64>, dims: Option<Vec<i64>>) => x.roll(&shifts, dims.as_deref().unwrap_or(&[]));
+    #[own] diagonal(x; offset: Option<i64>, dim1: Option<i64>, dim2: Option<i64>)
         => x.diagonal(offset.unwrap_or(0), dim1.unwrap_or(0), dim2.unwrap_or(1));
-    unfold(x; dim: i64, size: usize, step: usize) => x.unfold(dim, size, step);
+    #[own] unfold(x; dim: i64, size: usize, step: usize) => x.unfold(dim, size, step);
 };

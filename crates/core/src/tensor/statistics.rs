@@ -147,6 +147,6 @@ pub(super) const OPS: &[Op] = op_table! {
     var(x; dim: Option<Vec<i64>>, correction: Option<f64>, keepdim: Option<bool>) => x.var(dim.as_deref(), correction.unwrap_or(1.0), keepdim.unwrap_or(false));
     std(x; dim: Option<Vec<i64>>, correction: Option<f64>, keepdim: Option<bool>) => x.std(dim.as_deref(), correction.unwrap_or(1.0), keepdim.unwrap_or(false));
     normalize(x; p: Option<f64>, dim: Option<i64>, eps: Option<f64>) => x.normalize(p.unwrap_or(2.0), dim.unwrap_or(1), eps.unwrap_or(1e-12));
-    cosine_similarity(a, b; dim: Option<i64>, eps: Option<f64>) => a.cosine_similarity(b, dim.unwrap_or(1), eps.unwrap_or(1e-8));
+    #[broadcast] cosine_similarity(a, b; dim: Option<i64>, eps: Option<f64>) => a.cosine_similarity(b, dim.unwrap_or(1), eps.unwrap_or(1e-8));
     norm(x; p: Option<f64>, dim: Option<Vec<i64>>, keepdim: Option<bool>) => x.norm(p.unwrap_or(2.0), dim.as_deref(), keepdim.unwrap_or(false));
 };
