@@ -2,9 +2,12 @@
  * Why a model predicts what it predicts for one prompt: the computation behind `hooklens explain`, from forwards of the
  * model as it is, through the public API only.
  */
+
 import { hooklensError } from "../engine/errors.ts";
 import type { HookedTransformer } from "../models/hooked-transformer.ts";
+import { describe } from "../tensor/base.ts";
 import { fromFloat32Array, type Tensor, tidy } from "../tensor/index.ts";
+import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Candidate, ExplainReport, LensRow } from "./explain-report.ts";
 
 /** Settings of {@link explain}. */
@@ -67,7 +70,12 @@ class Explanation {
   constructor(model: HookedTransformer, prompt: string, options: ExplainOptions) {
     this.#model = model;
     this.#prompt = prompt;
+    checkOptionKeys("explain", options, ["modelName", "top", "answer", "head"]);
     this.#options = options;
+    const { top } = options;
+    if (top !== undefined && !(Number.isInteger(top) && top > 0)) {
+      throw hooklensError("invalid_argument", `top: expected a whole number above 0, got ${describe(top)}`);
+    }
     if (prompt === "")
       throw hooklensError("invalid_argument", "the prompt is empty: there is nothing to continue");
     // Truncation would explain another prompt than the one that was asked about.
@@ -87,7 +95,16 @@ class Explanation {
   #checkHead(): void {
     const { n_layers: nLayers, n_heads: nHeads } = this.#model.cfg;
     const { head } = this.#options;
-    if (head === undefined || (head.layer < nLayers && head.head < nHeads)) return;
+    if (head === undefined) return;
+    checkOptionKeys("head", head, ["layer", "head"]);
+    for (const [name, number] of [["layer", head.layer] as const, ["head", head.head] as const]) {
+      if (Number.isInteger(number)) continue;
+      throw hooklensError(
+        "invalid_argument",
+        `head.${name}: expected a whole number, got ${describe(number)}`,
+      );
+    }
+    if (head.layer >= 0 && head.layer < nLayers && head.head >= 0 && head.head < nHeads) return;
     throw hooklensError(
       "index_out_of_range",
       `head ${head.layer}.${head.head}: the model has layers 0 to ${nLayers - 1} and heads 0 to ${nHeads - 1}`,

@@ -62,6 +62,12 @@ export type ErrorCode = (typeof ENGINE_ERROR_CODES)[number] | (typeof LIBRARY_ER
 /** What an error knows beside its message, such as `{ required: 1025, nCtx: 1024 }`. */
 export type ErrorDetails = Readonly<Record<string, unknown>>;
 
+/** Messages may show what came in, which may be lists of millions. */
+function capped(message: string): string {
+  if (message.length <= 4000) return message;
+  return `${message.slice(0, 3000)} … ${message.slice(-500)}`;
+}
+
 /** Everything that hooklens itself throws. What a hook function throws comes out as it is. */
 export class HooklensError extends Error {
   /** Stable name of the cause, for programs to test. */
@@ -70,7 +76,7 @@ export class HooklensError extends Error {
   readonly details: ErrorDetails;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
-    super(message, options);
+    super(capped(message), options);
     this.code = code;
     this.details = details;
   }

@@ -3,6 +3,7 @@
 import type { DType } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
 import { handleOf, isTensor, wrap } from "../tensor/base.ts";
+import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { LensHandle } from "./handle.ts";
 import type { Hook, HookDir, HookDirs } from "./hook-fn.ts";
@@ -67,6 +68,15 @@ export interface PointOptions {
   readonly splits?: boolean;
 }
 
+const ADD_KEYS: readonly string[] = ["dir", "isPermanent", "level", "prepend", "aliasNames"];
+const FILTER_KEYS: readonly string[] = ["dir", "includingPermanent", "level"];
+
+/** Throws unless the options are those of {@link HookPoint.addHook}. Internal. */
+export function checkAddOptions(options: AddHookOptions): void {
+  checkOptionKeys("addHook", options, ADD_KEYS);
+  checkDir(options.dir ?? "fwd", false);
+}
+
 /** Throws unless `dir` is a direction. Internal. */
 export function checkDir(dir: unknown, both: boolean): void {
   if (dir === "fwd" || dir === "bwd" || (both && dir === "both")) return;
@@ -115,6 +125,7 @@ export class HookPoint<const A extends Axes = Axes> extends Module {
    */
   constructor(axes?: A, options: PointOptions = {}) {
     super();
+    checkOptionKeys("HookPoint", options, ["default", "splits"]);
     this.#axes = Object.freeze([...(axes ?? [])]);
     this.#default = options.default ?? true;
     this.#splits = options.splits ?? false;
@@ -163,8 +174,8 @@ export class HookPoint<const A extends Axes = Axes> extends Module {
    * @returns its handle, whose `remove()` detaches it.
    */
   addHook(hook: Hook<A>, options: AddHookOptions = {}): LensHandle {
+    checkAddOptions(options);
     const { dir = "fwd", isPermanent = false, level = null, prepend = false, aliasNames } = options;
-    checkDir(dir, false);
     const { store, id } = this.#attachedSite();
     return store.add(id, { hook, dir, isPermanent, level, aliasNames: aliasNames ?? [] }, prepend);
   }
@@ -175,13 +186,17 @@ export class HookPoint<const A extends Axes = Axes> extends Module {
   }
 
   /** Detaches hooks; by default those on activations that are not permanent. */
-  removeHooks({ dir = "fwd", includingPermanent = false, level = null }: HookFilter = {}): void {
+  removeHooks(filter: HookFilter = {}): void {
+    checkOptionKeys("removeHooks", filter, FILTER_KEYS);
+    const { dir = "fwd", includingPermanent = false, level = null } = filter;
     checkDir(dir, true);
     this.#site?.store.removeWhere(this.#site.id, dir, includingPermanent, level);
   }
 
   /** Whether a hook is attached; by default in either direction and of any kind. */
-  hasHooks({ dir = "both", includingPermanent = true, level = null }: HookFilter = {}): boolean {
+  hasHooks(filter: HookFilter = {}): boolean {
+    checkOptionKeys("hasHooks", filter, FILTER_KEYS);
+    const { dir = "both", includingPermanent = true, level = null } = filter;
     checkDir(dir, true);
     return [...this.fwdHooks, ...this.bwdHooks].some(
       (handle) =>

@@ -7,6 +7,7 @@ import { ActivationMap } from "../cache/activation-map.ts";
 import { hooklensError } from "../engine/errors.ts";
 import { describe, isTensor } from "../tensor/base.ts";
 import { isThenable } from "../tensor/memory.ts";
+import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import {
   type CachingOptions,
@@ -15,6 +16,7 @@ import {
   into,
   type RunWithCacheOptions,
 } from "./caching.ts";
+import { checkFlags } from "./call-options.ts";
 import type { LensHandle } from "./handle.ts";
 import {
   Capture,
@@ -26,7 +28,7 @@ import {
   type NamePredicate,
   type ScopeOptions,
 } from "./hook-fn.ts";
-import { type AddHookOptions, checkDir, type HookPoint } from "./hook-point.ts";
+import { type AddHookOptions, checkAddOptions, checkDir, type HookPoint } from "./hook-point.ts";
 import type { HookStore } from "./hook-store.ts";
 import { warn } from "./logger.ts";
 import { Module } from "./module.ts";
@@ -85,9 +87,26 @@ export const SCOPE_KEYS: ReadonlySet<string> = new Set([
   "clearContexts",
 ]);
 
+const RESET_KEYS: readonly string[] = ["direction", "includingPermanent", "level"];
+const CACHING_KEYS: readonly string[] = [
+  "namesFilter",
+  "inclBwd",
+  "device",
+  "dtype",
+  "removeBatchDim",
+  "posSlice",
+  "cache",
+];
+
 /** Pairs of target and hook, in order, from either form of {@link Hooks}. */
 function pairs(hooks: Hooks | undefined): [unknown, Hook][] {
   if (hooks === undefined || hooks === null) return [];
+  if (typeof hooks !== "object" || Symbol.iterator in hooks !== Array.isArray(hooks)) {
+    throw hooklensError(
+      "invalid_argument",
+      `hooks: expected an object of names and hooks, or a list of [name, hook], got ${describe(hooks)}`,
+    );
+  }
   const list: readonly (readonly [unknown, unknown])[] = Array.isArray(hooks) ? hooks : Object.entries(hooks);
   return list.flatMap((pair) => {
     if (!Array.isArray(pair) || pair.length !== 2) {
@@ -193,7 +212,7 @@ export abstract class HookedRoot extends Module {
     hook: Hook<AxesOfTarget<PointsOf<this>, Target>>,
     options: AddHookOptions = {},
   ): LensHandle[] {
-    checkDir(options.dir ?? "fwd", false);
+    checkAddOptions(options);
     return this.#add(this.#points().choose(target), hook as Hook, options);
   }
 
@@ -219,11 +238,9 @@ export abstract class HookedRoot extends Module {
   }
 
   /** Removes hooks from all points; by default all but the permanent ones. */
-  removeAllHookFns({
-    direction = "both",
-    includingPermanent = false,
-    level = null,
-  }: ResetOptions = {}): void {
+  removeAllHookFns(options: ResetOptions = {}): void {
+    checkOptionKeys("removeAllHookFns", options, RESET_KEYS);
+    const { direction = "both", includingPermanent = false, level = null } = options;
     checkDir(direction, true);
     for (const point of this.hookPoints()) point.removeHooks({ dir: direction, includingPermanent, level });
   }
@@ -234,20 +251,17 @@ export abstract class HookedRoot extends Module {
   }
 
   /** {@link removeAllHookFns} and, unless told otherwise, {@link clearContexts}. */
-  resetHooks({
-    clearContexts = true,
-    ...which
-  }: ResetOptions & { readonly clearContexts?: boolean } = {}): void {
+  resetHooks(options: ResetOptions & { readonly clearContexts?: boolean } = {}): void {
+    checkOptionKeys("resetHooks", options, [...RESET_KEYS, "clearContexts"]);
+    const { clearContexts = true, ...which } = options;
     this.removeAllHookFns(which);
     if (clearContexts) this.clearContexts();
   }
 
   /** The hooks by point, forward before backward, in execution order; points without any are left out. */
-  listHooks({
-    nameFilter,
-    dir = "both",
-    includingPermanent = true,
-  }: ListHooksOptions<PointsOf<this>> = {}): Map<string, LensHandle[]> {
+  listHooks(options: ListHooksOptions<PointsOf<this>> = {}): Map<string, LensHandle[]> {
+    checkOptionKeys("listHooks", options, ["nameFilter", "dir", "includingPermanent"]);
+    const { nameFilter, dir = "both", includingPermanent = true } = options;
     checkDir(dir, true);
     const table = this.#points();
     const chosen =
@@ -278,10 +292,12 @@ export abstract class HookedRoot extends Module {
    * Scopes nest; each removes the hooks that it attached and no others. If one hook cannot be attached, none is.
    */
   hooks(options: ScopeOptions<PointsOf<this>> = {}): HookScope<this> {
+    checkOptionKeys("hooks", options, [...SCOPE_KEYS]);
     return this.#scope(options as ScopeOptions);
   }
 
   #scope({ fwdHooks, bwdHooks, resetHooksEnd = true, clearContexts = false }: ScopeOptions): HookScope<this> {
+    checkFlags({ resetHooksEnd, clearContexts });
     const table = this.#points();
     const level = ++this.#level;
     const handles: LensHandle[] = [];
@@ -349,6 +365,7 @@ export abstract class HookedRoot extends Module {
     forward: HookedRoot["forward"] = this.forward,
   ): Recording | Promise<Recording> {
     const { resetHooksEnd = true, clearContexts = false, returnCacheObject = true } = options;
+    checkFlags({ inclBwd: options.inclBwd, returnCacheObject });
     const result = returnCacheObject ? cache : new Map<string, Tensor>();
     const destination = result instanceof Map ? into(result, cache) : cache;
     const { fwd, bwd } = captures(this.#points().filter(options.namesFilter), destination, options);
@@ -400,6 +417,7 @@ export abstract class HookedRoot extends Module {
   }
 
   #cachingHooks(options: IntoCacheOptions): CachingHooks<ActivationMap | Map<string, Tensor>> {
+    checkOptionKeys("getCachingHooks", options, CACHING_KEYS);
     const cache: unknown = options.cache ?? this.newCache();
     if (!(cache instanceof ActivationMap || cache instanceof Map)) {
       throw hooklensError(

@@ -1,20 +1,7 @@
 /** Finds options that were probably misspelt. */
 
 import { hooklensError } from "../engine/errors.ts";
-
-/** How many letters must be inserted, removed or replaced to make `b` of `a`. */
-function distance(a: string, b: string): number {
-  let above = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (const [i, letter] of [...a].entries()) {
-    const row = [i + 1];
-    for (let j = 0; j < b.length; j++) {
-      const replaced = (above[j] ?? 0) + Number(letter !== b[j]);
-      row.push(Math.min(replaced, (above[j + 1] ?? 0) + 1, (row[j] ?? 0) + 1));
-    }
-    above = row;
-  }
-  return above[b.length] ?? 0;
-}
+import { editDistance } from "../tensor/option-keys.ts";
 
 /** Names shorter than this are common words (`device`, `dtype`), which a model's own option may well resemble. */
 const DISTINCTIVE = 7;
@@ -22,7 +9,7 @@ const DISTINCTIVE = 7;
 function resembles(key: string, known: string): boolean {
   const plain = (name: string) => name.replaceAll("_", "").toLowerCase();
   if (plain(key) === plain(known)) return true;
-  return known.length >= DISTINCTIVE && distance(plain(key), plain(known)) <= 2;
+  return known.length >= DISTINCTIVE && editDistance(plain(key), plain(known)) <= 2;
 }
 
 /**

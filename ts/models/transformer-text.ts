@@ -2,8 +2,10 @@
 
 import type { EngineModel } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
+import { checkFlags } from "../hooks/call-options.ts";
 import { describe, isTensor } from "../tensor/base.ts";
 import { tensor } from "../tensor/create.ts";
+import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type Batch, fromTexts, type Ids, idsOf, type Tokens } from "../text/batch.ts";
 import type { PaddingSide, Tokenizer } from "../text/tokenizer.ts";
@@ -27,6 +29,8 @@ export interface ToTokensOptions {
    */
   readonly truncate?: boolean;
 }
+
+const TOKEN_KEYS: readonly string[] = ["prependBos", "paddingSide", "truncate"];
 
 /** Which of several places {@link TransformerText.getTokenPosition} gives. */
 export interface TokenPositionOptions extends ToTokensOptions {
@@ -64,6 +68,7 @@ export abstract class TransformerText extends TransformerWeights {
       paddingSide = tokenizer.paddingSide,
       truncate = true,
     } = options;
+    checkFlags({ prependBos, truncate });
     if (paddingSide !== "left" && paddingSide !== "right") {
       throw hooklensError(
         "invalid_argument",
@@ -86,6 +91,7 @@ export abstract class TransformerText extends TransformerWeights {
     const texts = textsOf(input);
     if (texts === null)
       throw hooklensError("invalid_argument", `toTokens: expected text, got ${describe(input)}`);
+    checkOptionKeys("toTokens", options, TOKEN_KEYS);
     return this.encode(texts, options).tokens;
   }
 

@@ -3,6 +3,7 @@
 import type { DType } from "../engine/engine.ts";
 import { isTensor, TensorBase } from "./base.ts";
 import { run } from "./operation.ts";
+import { checkOptionKeys } from "./option-keys.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** The right-hand side of an operation: a tensor that broadcasts, or a number. */
@@ -194,6 +195,7 @@ export abstract class ArithmeticOps<
 
   /** Where the two differ by at most `atol + rtol * |other|`; NaN is close to NaN only with `equalNan`. */
   isclose(other: Tensor, options: Closeness = {}): Tensor<Axes, "bool"> {
+    checkOptionKeys("isclose", options, ["rtol", "atol", "equalNan"]);
     const { rtol, atol, equalNan } = options;
     return run("isclose", [this, other], { rtol, atol, equal_nan: equalNan }, this.axes);
   }

@@ -1,6 +1,7 @@
 /** Axis names in types: how `["batch", "pos", "head"]` changes when an operation removes or moves an axis. */
 
 import { HooklensError } from "../engine/errors.ts";
+import { checkOptionKeys } from "./option-keys.ts";
 
 /** An axis, by number (negative from the back) or by name. */
 export type Dim<Axes extends readonly string[] = readonly string[]> = number | Axes[number];
@@ -112,6 +113,7 @@ export function reduction(
   if (over === null || over === undefined) return { dim: null, keepdim: false };
   if (typeof over === "object" && !Array.isArray(over)) {
     const options = over as OverOptions;
+    checkOptionKeys("a reduction", options, ["dim", "keepdim"]);
     return { dim: dimNumbers(axes, options.dim), keepdim: options.keepdim ?? false };
   }
   return { dim: dimNumbers(axes, over as number | string | readonly (number | string)[]), keepdim: false };

@@ -170,9 +170,14 @@ export abstract class TensorBase<Axes extends AnyAxes = AnyAxes, out D extends D
 /** A value in an error message. */
 export function describe(value: unknown): string {
   if (value === null || value === undefined) return String(value);
-  if (typeof value === "string") return `'${value}'`;
+  if (typeof value === "string") return `'${shortened(value)}'`;
   if (typeof value === "function") return "a function";
   if (typeof value === "object")
     return Array.isArray(value) ? "an array" : `an object (${value.constructor?.name ?? "no class"})`;
-  return String(value);
+  return shortened(String(value));
+}
+
+/** Messages are read by people: no more than some words of a text, nor of the digits of a bigint. */
+function shortened(text: string): string {
+  return text.length <= 100 ? text : `${text.slice(0, 80)}… (${text.length} characters)`;
 }

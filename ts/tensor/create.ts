@@ -6,6 +6,7 @@ import { HooklensError } from "../engine/errors.ts";
 import { describe, wrap } from "./base.ts";
 import { type Nested, unnest } from "./nested.ts";
 import { callEngine, run } from "./operation.ts";
+import { checkOptionKeys } from "./option-keys.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** Settings that every function that creates a tensor takes. */
@@ -63,6 +64,10 @@ export type DTypeOf<A extends NumericArray> = A[typeof Symbol.toStringTag] exten
   ? ArrayDTypes[A[typeof Symbol.toStringTag]]
   : DType;
 
+/** The keys of {@link CreateOptions}. Internal. */
+export const CREATE_KEYS: readonly string[] = ["dtype", "device", "requiresGrad"];
+const TENSOR_KEYS: readonly string[] = [...CREATE_KEYS, "shape"];
+
 /** Hands an engine tensor on with the device and gradient settings applied. Internal. */
 export function finish<Axes extends readonly string[], D extends DType>(
   made: EngineTensor | undefined,
@@ -117,6 +122,7 @@ export function tensor(
   data: Nested<number> | Nested<boolean> | Nested<bigint> | NumericArray,
   options: TensorOptions = {},
 ): Tensor {
+  checkOptionKeys("tensor", options, TENSOR_KEYS);
   if (ArrayBuffer.isView(data)) {
     const { bits, dtype } = typedBits(data);
     const shape = options.shape ?? [bits.length];
@@ -141,6 +147,7 @@ export function fromFloat32Array(
   shape: readonly number[] = [data.length],
   options: Omit<CreateOptions, "dtype"> = {},
 ): Tensor<readonly string[], "float32"> {
+  checkOptionKeys("fromFloat32Array", options, ["device", "requiresGrad"]);
   return finish(engine().fromBits(data, "float32", shape, "cpu"), options);
 }
 
@@ -221,6 +228,7 @@ export function zeros<D extends DType = "float32">(
   shape: readonly number[],
   options: CreateOptions<D> = {},
 ): Tensor<readonly string[], D> {
+  checkOptionKeys("zeros", options, CREATE_KEYS);
   const [made] = callEngine("zeros", [], { size: shape, dtype: options.dtype, device: options.device });
   return finish(made, options);
 }
@@ -230,6 +238,7 @@ export function ones<D extends DType = "float32">(
   shape: readonly number[],
   options: CreateOptions<D> = {},
 ): Tensor<readonly string[], D> {
+  checkOptionKeys("ones", options, CREATE_KEYS);
   const [made] = callEngine("ones", [], { size: shape, dtype: options.dtype, device: options.device });
   return finish(made, options);
 }
@@ -260,6 +269,7 @@ export function full(
   value: number | bigint | boolean,
   options: CreateOptions = {},
 ): Tensor {
+  checkOptionKeys("full", options, CREATE_KEYS);
   const dtype = options.dtype ?? inferredDType([value]);
   const [made] = callEngine("full", [], { size: shape, fill_value: value, dtype, device: options.device });
   return finish(made, options);
@@ -303,6 +313,7 @@ export function eye<D extends DType = "float32">(
   options: CreateOptions<D> = {},
 ): Tensor<readonly string[], D> {
   const settings = typeof m === "object" ? m : options;
+  checkOptionKeys("eye", settings, CREATE_KEYS);
   const args = { n, m: typeof m === "number" ? m : n, dtype: settings.dtype, device: settings.device };
   const [made] = callEngine("eye", [], args);
   return finish(made, settings);
@@ -318,6 +329,7 @@ export function arange(start: number, end: number, step: number, options?: Creat
 export function arange(first: number, ...rest: readonly (number | CreateOptions | undefined)[]): Tensor {
   const last = rest.at(-1);
   const options = typeof last === "object" ? last : {};
+  checkOptionKeys("arange", options, CREATE_KEYS);
   const numbers = [first, ...rest.filter((x) => typeof x === "number")];
   const [start = 0, end = 0, step = 1] = numbers.length === 1 ? [0, first] : numbers;
   const dtype = options.dtype ?? ([start, end, step].every(Number.isInteger) ? "int64" : "float32");
@@ -327,6 +339,7 @@ export function arange(first: number, ...rest: readonly (number | CreateOptions 
 
 /** `steps` numbers from `start` to `end`, both included, at equal distances; float32. */
 export function linspace(start: number, end: number, steps: number, options: CreateOptions = {}): Tensor {
+  checkOptionKeys("linspace", options, CREATE_KEYS);
   const { dtype, device } = options;
   const [made] = callEngine("linspace", [], { start, end, steps, dtype, device });
   return finish(made, options);

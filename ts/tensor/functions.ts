@@ -5,6 +5,7 @@ import { type Closeness, type Operand, runBinary } from "./arithmetic.ts";
 import { type Dim, dimNumber } from "./axes.ts";
 import type { AttentionOptions } from "./neural.ts";
 import { run } from "./operation.ts";
+import { checkOptionKeys } from "./option-keys.ts";
 import type { PatternSizes } from "./shapes.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -95,6 +96,7 @@ export function pow(left: Operand, right: Operand): Tensor {
 
 /** Whether all elements of two tensors, which broadcast, are close; see {@link Tensor.isclose}. */
 export function allclose(a: Tensor, b: Tensor, options: Closeness = {}): boolean {
+  checkOptionKeys("allclose", options, ["rtol", "atol", "equalNan"]);
   const { rtol, atol, equalNan } = options;
   using close = run<[], "bool">("allclose", [a, b], { rtol, atol, equal_nan: equalNan });
   return close.item();

@@ -4,6 +4,7 @@ import { engine } from "../engine/current.ts";
 import { HooklensError } from "../engine/errors.ts";
 import { handleOf, wrap } from "./base.ts";
 import { isThenable } from "./memory.ts";
+import { checkOptionKeys } from "./option-keys.ts";
 import type { Tensor } from "./tensor.ts";
 
 function withGrad<T>(name: string, on: boolean, body: () => T): T {
@@ -108,6 +109,7 @@ export function grad(
   inputs: readonly Tensor[],
   options: GradOptions = {},
 ): (Tensor | null)[] {
+  checkOptionKeys("grad", options, ["gradient", "retainGraph", "allowUnused"]);
   const seed = options.gradient ? handleOf(options.gradient) : null;
   const found = engine().gradients(
     handleOf(output),

@@ -4,6 +4,7 @@ import type { DType } from "../engine/engine.ts";
 import { ActivationOps } from "./activations.ts";
 import { type Dim, dimNumber } from "./axes.ts";
 import { run } from "./operation.ts";
+import { checkOptionKeys } from "./option-keys.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** How a loss combines its elements. */
@@ -86,6 +87,7 @@ export abstract class NeuralOps<
 > extends ActivationOps<Axes, D> {
   /** `(x - mean) / sqrt(variance + eps) * weight + bias` over the last axes, whose sizes are `normalizedShape`. */
   layerNorm(normalizedShape: readonly number[], options: LayerNormOptions = {}): Tensor<Axes> {
+    checkOptionKeys("layerNorm", options, ["weight", "bias", "eps"]);
     const { weight, bias, eps = 1e-5 } = options;
     const inputs: Tensor[] = [this as unknown as Tensor];
     if (weight) inputs.push(weight);
@@ -97,6 +99,7 @@ export abstract class NeuralOps<
 
   /** `x / sqrt(mean(x^2) + eps) * weight` over the last axes, whose sizes are `normalizedShape`. */
   rmsNorm(normalizedShape: readonly number[], options: RmsNormOptions = {}): Tensor<Axes> {
+    checkOptionKeys("rmsNorm", options, ["weight", "eps"]);
     const { weight, eps = 1e-6 } = options;
     const inputs = weight ? [this, weight] : [this];
     return run("rms_norm", inputs, { normalized_shape: normalizedShape, eps }, this.axes);
@@ -119,6 +122,7 @@ export abstract class NeuralOps<
 
   /** Minus the log-probability of the target: logits `[n, classes]` (or `[n, classes, ...]`) and ids `[n]`. */
   crossEntropy(target: Tensor, options: CrossEntropyOptions = {}): Tensor {
+    checkOptionKeys("crossEntropy", options, ["reduction", "ignoreIndex", "labelSmoothing"]);
     const { reduction, ignoreIndex, labelSmoothing } = options;
     const args = { reduction, ignore_index: ignoreIndex, label_smoothing: labelSmoothing };
     return run("cross_entropy", [this, target], args);
@@ -126,12 +130,14 @@ export abstract class NeuralOps<
 
   /** Like {@link crossEntropy} for log-probabilities. */
   nllLoss(target: Tensor, options: ClassLossOptions = {}): Tensor {
+    checkOptionKeys("nllLoss", options, ["reduction", "ignoreIndex"]);
     const { reduction, ignoreIndex } = options;
     return run("nll_loss", [this, target], { reduction, ignore_index: ignoreIndex });
   }
 
   /** The divergence of this (log-probabilities) from `target` (probabilities): `target (log target - this)`. */
   klDiv(target: Tensor, options: KlDivOptions = {}): Tensor {
+    checkOptionKeys("klDiv", options, ["reduction", "logTarget"]);
     return run("kl_div", [this, target], { reduction: options.reduction, log_target: options.logTarget });
   }
 
@@ -145,12 +151,14 @@ export abstract class NeuralOps<
    * together with element i + n/2.
    */
   ropeRotateHalf(positions: Tensor, options: RopeOptions = {}): Tensor<Axes> {
+    checkOptionKeys("ropeRotateHalf", options, ["base", "rotaryDim"]);
     const args = { base: options.base, rotary_dim: options.rotaryDim };
     return run("rope_rotate_half", [this, positions], args, this.axes);
   }
 
   /** {@link ropeRotateHalf} with neighbours (2i, 2i + 1) turning together, as in GPT-J. */
   ropeInterleaved(positions: Tensor, options: RopeOptions = {}): Tensor<Axes> {
+    checkOptionKeys("ropeInterleaved", options, ["base", "rotaryDim"]);
     const args = { base: options.base, rotary_dim: options.rotaryDim };
     return run("rope_interleaved", [this, positions], args, this.axes);
   }
@@ -160,6 +168,7 @@ export abstract class NeuralOps<
    * `[..., heads, key, d_v]`: `softmax(q k' scale + mask) v`, `[..., heads, query, d_v]`.
    */
   scaledDotProductAttention(key: Tensor, value: Tensor, options: AttentionOptions = {}): Tensor {
+    checkOptionKeys("scaledDotProductAttention", options, ["mask", "isCausal", "scale", "enableGqa"]);
     const { mask, isCausal, scale, enableGqa } = options;
     const self = this as unknown as Tensor;
     const args = { is_causal: isCausal, scale, enable_gqa: enableGqa };

@@ -3,7 +3,7 @@
 import { engine } from "../engine/current.ts";
 import type { Arg, DType, EngineTensor } from "../engine/engine.ts";
 import { HooklensError } from "../engine/errors.ts";
-import { handleOf, type TensorBase, wrap } from "./base.ts";
+import { describe, handleOf, type TensorBase, wrap } from "./base.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** Arguments by name; what is left out, undefined or null takes the operation's default. */
@@ -28,6 +28,11 @@ function lookUp(name: string): Known {
   return found;
 }
 
+/** The engine's names are Rust's. */
+function methodName(name: string): string {
+  return name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
 /** Runs an operation on engine handles. */
 export function callEngine(name: string, inputs: readonly EngineTensor[], args: Args): EngineTensor[] {
   const op = lookUp(name);
@@ -40,6 +45,13 @@ export function callEngine(name: string, inputs: readonly EngineTensor[], args: 
       throw new HooklensError(
         "invalid_argument",
         `${name} has no argument '${key}'; it takes ${op.params.join(", ")}`,
+      );
+    }
+    if (typeof value === "object" && !Array.isArray(value) && !ArrayBuffer.isView(value)) {
+      throw new HooklensError(
+        "invalid_argument",
+        `${methodName(name)}: expected a plain value for ${methodName(key)}, got ${describe(value)}; its arguments are given one by one, not in an object`,
+        { argument: methodName(key) },
       );
     }
     positional[at] = value;

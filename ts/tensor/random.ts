@@ -6,8 +6,9 @@
  */
 
 import type { DType } from "../engine/engine.ts";
-import { type CreateOptions, finish } from "./create.ts";
+import { CREATE_KEYS, type CreateOptions, finish } from "./create.ts";
 import { callEngine, run } from "./operation.ts";
+import { checkOptionKeys } from "./option-keys.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** Settings of functions that create random tensors. */
@@ -22,6 +23,8 @@ export interface DrawOptions {
   readonly seed?: number | bigint;
 }
 
+const RANDOM_KEYS: readonly string[] = [...CREATE_KEYS, "seed"];
+
 /** Restarts the generator that draws without a seed of their own come from. */
 export function manualSeed(seed: number | bigint): void {
   callEngine("manual_seed", [], { seed });
@@ -32,6 +35,7 @@ export function rand<D extends DType = "float32">(
   shape: readonly number[],
   options: RandomOptions<D> = {},
 ): Tensor<readonly string[], D> {
+  checkOptionKeys("rand", options, RANDOM_KEYS);
   const { dtype, device, seed } = options;
   return finish(callEngine("rand", [], { size: shape, dtype, device, seed })[0], options);
 }
@@ -41,6 +45,7 @@ export function randn<D extends DType = "float32">(
   shape: readonly number[],
   options: RandomOptions<D> = {},
 ): Tensor<readonly string[], D> {
+  checkOptionKeys("randn", options, RANDOM_KEYS);
   const { dtype, device, seed } = options;
   return finish(callEngine("randn", [], { size: shape, dtype, device, seed })[0], options);
 }
@@ -52,6 +57,7 @@ export function randint<D extends DType = "int64">(
   shape: readonly number[],
   options: RandomOptions<D> = {},
 ): Tensor<readonly string[], D> {
+  checkOptionKeys("randint", options, RANDOM_KEYS);
   const { dtype, device, seed } = options;
   return finish(callEngine("randint", [], { low, high, size: shape, dtype, device, seed })[0], options);
 }
@@ -61,6 +67,7 @@ export function randperm(
   n: number,
   options: Omit<RandomOptions, "dtype"> = {},
 ): Tensor<readonly string[], "int64"> {
+  checkOptionKeys("randperm", options, ["device", "requiresGrad", "seed"]);
   const { device, seed } = options;
   return finish(callEngine("randperm", [], { n, device, seed })[0], options);
 }
@@ -70,6 +77,7 @@ export function bernoulli<Axes extends readonly string[], D extends DType>(
   chances: Tensor<Axes, D>,
   options: DrawOptions = {},
 ): Tensor<Axes, D> {
+  checkOptionKeys("bernoulli", options, ["seed"]);
   return run("bernoulli", [chances], { seed: options.seed }, chances.axes);
 }
 
@@ -82,6 +90,7 @@ export function multinomial(
   count: number,
   options: DrawOptions & { readonly replacement?: boolean } = {},
 ): Tensor<readonly string[], "int64"> {
+  checkOptionKeys("multinomial", options, ["replacement", "seed"]);
   const { replacement, seed } = options;
   return run("multinomial", [weights], { num_samples: count, replacement, seed });
 }

@@ -9,6 +9,7 @@ import { handleOf, setConstructor, wrap } from "./base.ts";
 import { DataOps } from "./data.ts";
 import { type AxisIndex, type IndexItem, isNamedIndex, type NamedIndex, namedIndex } from "./indexing.ts";
 import { run } from "./operation.ts";
+import { checkOptionKeys } from "./option-keys.ts";
 import { TensorView } from "./view.ts";
 
 /** Settings of {@link Tensor.backward}. */
@@ -167,6 +168,7 @@ export class Tensor<
    * gradient cannot be computed; then no leaf has changed.
    */
   backward(gradient: Tensor | null = null, options: BackwardOptions = {}): void {
+    checkOptionKeys("backward", options, ["retainGraph"]);
     handleOf(this).backward(gradient === null ? null : handleOf(gradient), options.retainGraph ?? false);
   }
 

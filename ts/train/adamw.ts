@@ -5,6 +5,7 @@
  */
 
 import { zerosLike } from "../tensor/create.ts";
+import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { Optimizer, type ParameterUpdate, requireSetting, type Slots, type Trained } from "./optimizer.ts";
 
@@ -33,8 +34,11 @@ export interface AdamWOptions {
   readonly weightDecay?: number;
 }
 
+const KEYS: readonly string[] = ["lr", "betas", "eps", "weightDecay"];
+
 function checked(optimizer: string, weightDecayByDefault: number) {
   return (options: AdamWOptions): Required<AdamWOptions> => {
+    checkOptionKeys(optimizer, options, KEYS);
     const { lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8, weightDecay = weightDecayByDefault } = options;
     requireSetting(optimizer, lr >= 0, "lr must be 0 or more", lr);
     requireSetting(optimizer, eps >= 0, "eps must be 0 or more", eps);

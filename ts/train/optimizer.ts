@@ -82,8 +82,9 @@ export abstract class Optimizer<Options, Settings extends LearningRate> implemen
       else if (Array.isArray(item)) single.push(item as unknown as NamedParameter);
       else {
         const group = item as ParameterGroup<Options>;
+        const { parameters: _, ...own } = group as ParameterGroup<object>;
         groups.push({
-          settings: check({ ...options, ...group }),
+          settings: check({ ...options, ...own }),
           parameters: Array.from<Tensor | NamedParameter, NamedParameter>(group.parameters, named),
         });
       }

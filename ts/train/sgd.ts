@@ -1,6 +1,7 @@
 /** Gradient descent with momentum, with torch's formulas and defaults. */
 
 import { HooklensError } from "../engine/errors.ts";
+import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { Optimizer, type ParameterUpdate, requireSetting, type Slots, type Trained } from "./optimizer.ts";
 
@@ -33,7 +34,10 @@ export interface SGDOptions {
   readonly nesterov?: boolean;
 }
 
+const KEYS: readonly string[] = ["lr", "momentum", "dampening", "weightDecay", "nesterov"];
+
 function checked(options: SGDOptions): Required<SGDOptions> {
+  checkOptionKeys("SGD", options, KEYS);
   const { lr = 1e-3, momentum = 0, dampening = 0, weightDecay = 0, nesterov = false } = options;
   requireSetting("SGD", lr >= 0, "lr must be 0 or more", lr);
   requireSetting("SGD", momentum >= 0, "momentum must be 0 or more", momentum);
