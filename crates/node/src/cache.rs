@@ -31,10 +31,7 @@ impl EngineCache {
 
     #[napi]
     pub fn set(&self, env: Env, key: Text, value: TensorArg) -> napi::Result<()> {
-        boundary(&env, || {
-            self.inner.set(&key.0, &value.0);
-            Ok(())
-        })
+        boundary(&env, || self.inner.set(&key.0, &value.0))
     }
 
     #[napi]

@@ -255,7 +255,7 @@ pub(crate) fn register(exports: &mut Object<'_>, env: &Env) -> napi::Result<()> 
             TypedArray::of(call.tensor()?)
         });
         method c"requiringGrad" => |call| boundary(&call.env, || call.tensor()?.requiring_grad().map(wrap));
-        method c"detach" => |call| boundary(&call.env, || Ok(wrap(call.tensor()?.detach())));
+        method c"detach" => |call| boundary(&call.env, || Ok(wrap(call.tensor()?.detach()?)));
         method c"share" => |call| boundary(&call.env, || call.tensor().map(wrap));
         method c"grad" => |call| boundary(&call.env, || Ok(call.tensor()?.grad()?.map(wrap)));
         method c"setGrad" => |call| {

@@ -91,8 +91,9 @@ fn walk(root: &Edge, seed: CT, options: BackwardOptions) -> Result<Vec<Pending>>
     add(&mut pending, root, seed)?;
     let mut kept = Vec::new();
     while let Some((_, (node, grads))) = pending.pop_last() {
-        if node.retain.load(std::sync::atomic::Ordering::Relaxed) {
-            kept.push((Arc::clone(&node), grads.clone()));
+        if (0..node.outputs).any(|index| node.retains(index)) {
+            let retained = grads.iter().enumerate().map(|(i, grad)| grad.clone().filter(|_| node.retains(i)));
+            kept.push((Arc::clone(&node), retained.collect()));
         }
         if node.is_leaf() {
             continue;
@@ -151,12 +152,11 @@ pub fn gradients(
         .map(|tensor| tensor.edge().cloned())
         .collect::<Option<Vec<Edge>>>()
         .ok_or_else(|| Error::Autograd { op: "grad", detail: "an input requires no gradient".into() })?;
-    let before: Vec<bool> =
-        wanted.iter().map(|edge| edge.node.retain.swap(true, std::sync::atomic::Ordering::Relaxed)).collect();
+    let before: Vec<bool> = wanted.iter().map(|edge| edge.node.set_retain(edge.index, true)).collect();
     let walked = walk(edge, seed, options);
     // Backwards, so that a tensor named twice gets back what it had before the first time.
     for (edge, before) in wanted.iter().zip(before).rev() {
-        edge.node.retain.store(before, std::sync::atomic::Ordering::Relaxed);
+        edge.node.set_retain(edge.index, before);
     }
     let found: HashMap<u64, Vec<Option<CT>>> = walked?.into_iter().map(|(node, grads)| (node.id, grads)).collect();
     Ok(wanted

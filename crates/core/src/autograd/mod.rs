@@ -35,7 +35,7 @@ pub(crate) struct Node {
     leaf: bool,
     version: AtomicU64,
     /// Whether gradients of this node's outputs are kept (always, for a leaf).
-    retain: AtomicBool,
+    retain: Vec<AtomicBool>,
     grads: Mutex<Vec<Option<CT>>>,
 }
 
@@ -106,7 +106,7 @@ impl Node {
             rule: Mutex::new(rule),
             leaf,
             version: AtomicU64::new(0),
-            retain: AtomicBool::new(leaf),
+            retain: (0..outputs).map(|_| AtomicBool::new(leaf)).collect(),
             grads: Mutex::new(vec![None; outputs]),
         }
     }
@@ -133,8 +133,13 @@ impl Node {
         self.version.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn retain_grad(&self) {
-        self.retain.store(true, Ordering::Relaxed);
+    /// Sets whether backward keeps the gradient of an output; gives what was set before.
+    pub(crate) fn set_retain(&self, index: usize, keep: bool) -> bool {
+        self.retain.get(index).is_some_and(|retain| retain.swap(keep, Ordering::Relaxed))
+    }
+
+    fn retains(&self, index: usize) -> bool {
+        self.retain.get(index).is_some_and(|retain| retain.load(Ordering::Relaxed))
     }
 
     pub(crate) fn grad(&self, index: usize) -> Option<CT> {
@@ -217,8 +222,11 @@ pub fn record_many(
     parents: &[&Tensor],
     rule: impl Fn(&[Option<CT>], &[bool]) -> Result<Vec<Option<CT>>> + Send + Sync + 'static,
 ) -> Result<Vec<Tensor>> {
+    let of_parameter = |data: &CT| parents.iter().any(|p| p.lends_parameter_to(data));
     if !grad_enabled() || parents.iter().all(|p| p.edge().is_none()) {
-        return outputs.into_iter().map(Tensor::constant).collect();
+        // A value without history must not change when a parameter that it is a view of is overwritten.
+        let own = |data: CT| if of_parameter(&data) { data.copy() } else { Ok(data) };
+        return outputs.into_iter().map(|data| Tensor::constant(own(data)?)).collect();
     }
     let edges = parents.iter().map(|p| p.edge().cloned()).collect();
     let node = Arc::new(Node::new(op, outputs.len(), edges, Some(Arc::new(rule))));
@@ -226,17 +234,13 @@ pub fn record_many(
         .into_iter()
         .enumerate()
         .map(|(index, data)| {
+            let shared = of_parameter(&data);
             let tensor = Tensor::constant(data)?;
             Ok(if tensor.dtype().is_float() {
-                tensor.with_edge(Edge { node: Arc::clone(&node), index })
+                tensor.with_edge(Edge { node: Arc::clone(&node), index }, shared)
             } else {
                 tensor
             })
         })
         .collect()
-}
-
-/// Wraps a float result whose gradient this crate cannot compute: forward works, backward through it is an error.
-pub fn record_without_gradient(op: &'static str, data: CT, parents: &[&Tensor], why: &'static str) -> Result<Tensor> {
-    record(op, data, parents, move |_, _| Err(Error::Autograd { op, detail: why.into() }))
 }

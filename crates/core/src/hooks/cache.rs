@@ -53,8 +53,9 @@ impl CacheStore {
     }
 
     /// Stores a tensor without its history.
-    pub fn set(&self, key: &str, value: &Tensor) {
-        self.put(key, Slot { value: value.detach(), sum_of: None });
+    pub fn set(&self, key: &str, value: &Tensor) -> Result<()> {
+        self.put(key, Slot { value: value.detach()?, sum_of: None });
+        Ok(())
     }
 
     /// Removes a key; false if it was not there.
@@ -100,7 +101,7 @@ impl CacheStore {
                 });
             }
             Some(before) => Tensor::constant(before.data().add(value.data())?)?,
-            None => value.detach(),
+            None => value.detach()?,
         };
         self.put(key, Slot { value: sum, sum_of: Some(id) });
         Ok(())

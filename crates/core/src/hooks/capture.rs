@@ -132,11 +132,8 @@ impl Capture {
         };
         match direction {
             Direction::Forward => self.store.set(&key, &kept),
-            Direction::Backward => {
-                self.store.accumulate(&key, &kept, SumId { capture: self.id, walk: current_walk() })?;
-            }
+            Direction::Backward => self.store.accumulate(&key, &kept, SumId { capture: self.id, walk: current_walk() }),
         }
-        Ok(())
     }
 
     fn reduce(&self, point: &PointInfo, value: &Tensor) -> Result<Tensor> {

@@ -90,7 +90,7 @@ impl HookRegistry {
 
     /// An identity whose gradient rule runs the listeners. Nothing tracked upstream: the graph starts here.
     fn record_backward(&self, entries: Entries, point: HookPointId, x: Tensor) -> Result<Tensor> {
-        let x = if x.requires_grad() { x } else { x.detach().requiring_grad()? };
+        let x = if x.requires_grad() { x } else { x.untracked().requiring_grad()? };
         let recorded = Recorded::new(self);
         record_unary("hook", x.data().clone(), &x, move |g: &CT| {
             let Recorded(registry) = &recorded;

@@ -52,6 +52,12 @@ impl RotaryConfig {
             original_ctx: read.positive("NTK_original_ctx_len")?.unwrap_or(8192.0),
         };
         let by_parts = read.flag("use_NTK_by_parts_rope")?.unwrap_or(false);
+        if let (true, RotaryScaling::ByParts { low_freq_factor: low, high_freq_factor: high, .. }) = (by_parts, &parts)
+            && high <= low
+        {
+            let detail = format!("{high} must be above NTK_by_parts_low_freq_factor, which is {low}");
+            return Err(unsupported("NTK_by_parts_high_freq_factor", &detail));
+        }
         let scaling = match (by_parts, linear) {
             (true, 1.0) => parts,
             (true, _) => return Err(unsupported("rotary_scaling_factor", "cannot be combined with NTK by parts")),

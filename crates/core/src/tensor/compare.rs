@@ -55,7 +55,7 @@ fn compare(comparison: &Comparison, [a, b]: [Operand; 2]) -> Result<Tensor> {
     // Operands are constants here: truth values carry no gradient.
     let side = |x: &Operand| -> Result<Operand> {
         match x {
-            Operand::Tensor(x) => Operand::Tensor(x.detach()).cast(dtype),
+            Operand::Tensor(x) => Operand::Tensor(x.untracked()).cast(dtype),
             // A number is compared in the tensor's precision: 0.1 equals what float16 holds for it.
             Operand::Number(n) if dtype.is_float() => {
                 let rounded = Tensor::from_slice(&[n.as_f64()], &[])?.to_dtype(dtype)?;
@@ -77,7 +77,7 @@ fn logic(op: &'static str, [a, b]: [Operand; 2], f: impl Fn(bool, bool) -> bool 
     let dims = broadcast_dims(op, a.dims(), b.dims())?;
     let truth = |x: &Operand| -> Result<Operand> {
         match x {
-            Operand::Tensor(x) => Operand::Tensor(x.detach()).cast(DType::Bool),
+            Operand::Tensor(x) => Operand::Tensor(x.untracked()).cast(DType::Bool),
             Operand::Number(n) => Ok(Operand::Number(Scalar::Bool(n.as_f64() != 0.0))),
         }
     };
@@ -150,7 +150,7 @@ impl Tensor {
 
     /// Where an element is zero.
     pub fn logical_not(&self) -> Result<Self> {
-        let truth = self.detach().to_dtype(DType::Bool)?;
+        let truth = self.untracked().to_dtype(DType::Bool)?;
         Self::mask(map(Storage::U8, truth.data(), |x: i64| i64::from(x == 0))?)
     }
 

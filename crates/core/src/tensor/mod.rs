@@ -80,6 +80,8 @@ struct Inner {
     edge: Option<Edge>,
     /// For parameters: the handle through which candle lets us overwrite the shared storage.
     variable: Option<Var>,
+    /// Whether the storage is a parameter's, so that an update would show here: see [`Tensor::detach`].
+    of_parameter: bool,
 }
 
 impl Tensor {
@@ -88,14 +90,14 @@ impl Tensor {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    fn build(data: CT, dtype: DType, edge: Option<Edge>, variable: Option<Var>) -> Self {
-        Self(Arc::new(Inner { data, dtype, edge, variable }))
+    fn build(data: CT, dtype: DType, edge: Option<Edge>) -> Self {
+        Self(Arc::new(Inner { data, dtype, edge, variable: None, of_parameter: false }))
     }
 
     /// Wraps data that carry no history.
     pub fn constant(data: CT) -> Result<Self> {
         let dtype = DType::of_storage(data.dtype())?;
-        Ok(Self::build(data, dtype, None, None))
+        Ok(Self::build(data, dtype, None))
     }
 
     /// Wraps a `u8` tensor of zeros and ones as truth values.
@@ -103,7 +105,7 @@ impl Tensor {
         if data.dtype() != candle_core::DType::U8 {
             return Err(Error::WrongDtype { op: "mask", expected: "uint8".into(), got: format!("{:?}", data.dtype()) });
         }
-        Ok(Self::build(data, DType::Bool, None, None))
+        Ok(Self::build(data, DType::Bool, None))
     }
 
     /// Like [`Tensor::constant`], keeping `bool` where `like` is `bool`: for operations that only move elements.
@@ -119,34 +121,55 @@ impl Tensor {
         let variable = Var::from_tensor(data)?;
         // The detached view shares storage without candle's own gradient tracking, which must never run beside ours.
         let view = variable.as_detached_tensor();
-        Ok(Self::build(view, dtype, Some(Edge { node: Node::leaf(), index: 0 }), Some(variable)))
+        let edge = Some(Edge { node: Node::leaf(), index: 0 });
+        Ok(Self(Arc::new(Inner { data: view, dtype, edge, variable: Some(variable), of_parameter: true })))
     }
 
-    /// The same data as a new leaf that requires a gradient.
+    /// The same values as a new leaf that requires a gradient.
     pub fn requiring_grad(&self) -> Result<Self> {
         require_float("requiresGrad", self.dtype())?;
-        Ok(Self::build(
-            self.0.data.clone(),
-            self.0.dtype,
-            Some(Edge { node: Node::leaf(), index: 0 }),
-            self.0.variable.clone(),
-        ))
+        let leaf = Edge { node: Node::leaf(), index: 0 };
+        Ok(Self::build(self.own_data()?, self.0.dtype, Some(leaf)))
     }
 
-    /// The same data without history.
-    pub fn detach(&self) -> Self {
-        Self::build(self.0.data.clone(), self.0.dtype, None, None)
+    /// The same values without history. Shares memory, except with a parameter: that may be overwritten, and a value
+    /// must not change under its holder.
+    pub fn detach(&self) -> Result<Self> {
+        Ok(Self::build(self.own_data()?, self.0.dtype, None))
     }
 
-    pub(crate) fn with_edge(self, edge: Edge) -> Self {
-        Self::build(self.0.data.clone(), self.0.dtype, Some(edge), None)
+    fn own_data(&self) -> Result<CT> {
+        Ok(if self.0.of_parameter { self.0.data.copy()? } else { self.0.data.clone() })
+    }
+
+    /// Like [`Tensor::detach`] without ever copying: for use within one operation.
+    pub(crate) fn untracked(&self) -> Self {
+        Self::build(self.0.data.clone(), self.0.dtype, None)
+    }
+
+    pub(crate) fn with_edge(self, edge: Edge, of_parameter: bool) -> Self {
+        Self(Arc::new(Inner {
+            data: self.0.data.clone(),
+            dtype: self.0.dtype,
+            edge: Some(edge),
+            variable: None,
+            of_parameter,
+        }))
+    }
+
+    /// Whether `data` lies in the memory of this tensor and that is a parameter's.
+    pub(crate) fn lends_parameter_to(&self, data: &CT) -> bool {
+        // Two guards of one lock would deadlock with a waiting writer only if held across it: each lives for one line.
+        let address = |tensor: &CT| std::ptr::from_ref(&*tensor.storage_and_layout().0).addr();
+        self.0.of_parameter && address(&self.0.data) == address(data)
     }
 
     pub(crate) fn edge(&self) -> Option<&Edge> {
         self.0.edge.as_ref()
     }
 
-    /// Overwrites a parameter's data in place; every tensor that shares them sees the change.
+    /// Overwrites a parameter's data in place: every handle of the parameter sees the change, values made from it
+    /// before do not.
     pub fn assign(&self, value: &Tensor) -> Result<()> {
         let variable = self.0.variable.as_ref().ok_or_else(|| Error::InvalidArgument {
             op: "assign",
@@ -158,7 +181,11 @@ impl Tensor {
                 detail: format!("{:?} into a parameter of shape {:?}", value.dims(), self.dims()),
             });
         }
-        variable.set(&value.data().to_dtype(self.data().dtype())?)?;
+        let mut new = value.data().to_dtype(self.data().dtype())?;
+        if self.lends_parameter_to(&new) {
+            new = new.copy()?;
+        }
+        variable.set(&new)?;
         if let Some(edge) = self.edge() {
             edge.node.bump_version();
         }
@@ -243,7 +270,7 @@ impl Tensor {
             op: "retainGrad",
             detail: "this tensor does not require a gradient".into(),
         })?;
-        edge.node.retain_grad();
+        edge.node.set_retain(edge.index, true);
         Ok(())
     }
 

@@ -86,13 +86,13 @@ impl Tensor {
         f: impl Fn(&[i64]) -> bool + Sync,
     ) -> Result<Self> {
         let rows = Rows::new(op, self.dims(), dims)?;
-        let truth = self.detach().to_dtype(DType::Bool)?;
+        let truth = self.untracked().to_dtype(DType::Bool)?;
         Self::mask(rows.reduce(Storage::U8, truth.data(), keepdim, |row: &[i64]| i64::from(f(row)))?)
     }
 
     /// How many elements along `dims` are not zero.
     pub fn count_nonzero(&self, dims: Option<&[i64]>) -> Result<Self> {
-        self.detach().to_dtype(DType::Bool)?.sum(dims, false)
+        self.untracked().to_dtype(DType::Bool)?.sum(dims, false)
     }
 
     /// `ln Σ e^x` over `dims`, exact however large `x` is.

@@ -44,7 +44,7 @@ impl Tensor {
 
     /// The places of [`Tensor::sort`] alone.
     pub fn argsort(&self, dim: i64, descending: bool) -> Result<Self> {
-        Ok(self.detach().sort(dim, descending)?.1)
+        Ok(self.untracked().sort(dim, descending)?.1)
     }
 
     /// The `k` largest (or smallest) elements of axis `dim`, in order, and their places (`int64`).

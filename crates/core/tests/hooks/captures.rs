@@ -135,9 +135,9 @@ fn floats_are_converted_and_integers_stay() {
 fn a_store_is_an_ordered_map() {
     let cache = CacheStore::new();
     let shared = cache.clone();
-    cache.set("b", &x(&[2]).requiring_grad().unwrap());
-    cache.set("a", &x(&[3]));
-    cache.set("b", &x(&[4]));
+    cache.set("b", &x(&[2]).requiring_grad().unwrap()).unwrap();
+    cache.set("a", &x(&[3])).unwrap();
+    cache.set("b", &x(&[4])).unwrap();
     assert_eq!(shared.keys(), ["b", "a"]);
     assert_eq!((shared.len(), shared.byte_size()), (2, 28));
     assert!(shared.delete("b") && !shared.delete("b"));

@@ -56,7 +56,7 @@ fn freezing_keeps_what_was_learned() {
     assert!(model.is_trainable());
     for name in ["blocks.0.attn.W_K", "blocks.1.attn.b_V", "unembed.b_U", "embed.W_E"] {
         let leaf = model.parameter(name).unwrap();
-        leaf.assign(&leaf.detach().mul_scalar(Scalar::Float(0.5)).unwrap()).unwrap();
+        leaf.assign(&leaf.detach().unwrap().mul_scalar(Scalar::Float(0.5)).unwrap()).unwrap();
     }
     let trained = logits(&model, ForwardRequest::new(tokens()));
     assert!(before.iter().zip(&trained).any(|(a, b)| (a - b).abs() > 1e-3));
