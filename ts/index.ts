@@ -100,7 +100,8 @@ export type {
   Progress,
   ReturnType,
 } from "./models/forward-options.ts";
-export { type CacheOf, HookedTransformer, type LoadOptions } from "./models/hooked-transformer.ts";
+export { type CacheOf, HookedTransformer } from "./models/hooked-transformer.ts";
+export type { LoadOptions } from "./models/load-options.ts";
 export type { TransformerConfig } from "./models/transformer-config.ts";
 export type {
   AxesOfShort,

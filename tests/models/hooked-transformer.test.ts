@@ -254,66 +254,6 @@ describe("what comes out", () => {
   });
 });
 
-describe("bad input", () => {
-  test.each<[string, () => unknown, string]>([
-    ["text without a tokenizer", () => model.forward("text"), "tokenizer_required"],
-    ["text without a tokenizer, to be tokenized", () => model.toTokens("text"), "tokenizer_required"],
-    ["an id outside the vocabulary", () => model.forward([20]), "token_out_of_range"],
-    ["a negative id", () => model.forward([-1]), "token_out_of_range"],
-    ["an id that is no whole number", () => model.forward([1.5]), "invalid_argument"],
-    ["no ids", () => model.forward([]), "shape_mismatch"],
-    ["rows of different lengths", () => model.forward([[1], [1, 2]]), "shape_mismatch"],
-    ["a sequence longer than the context", () => model.forward(new Array(17).fill(1)), "context_length"],
-    [
-      "an unknown return type",
-      () => model.forward(TOKENS, { returnType: "logit" as "logits" }),
-      "invalid_argument",
-    ],
-    ["a misspelt option", () => model.forward(TOKENS, { returntype: "loss" } as object), "invalid_argument"],
-    [
-      "a misspelt option of caching",
-      () => model.runWithCache(TOKENS, { nameFilter: /z/ } as object),
-      "invalid_argument",
-    ],
-    [
-      "a filter given to runWithHooks",
-      () => model.runWithHooks(TOKENS, { namesFilter: /z/ } as object),
-      "invalid_argument",
-    ],
-    ["ids where a residual is needed", () => model.forward([1], { startAtLayer: 1 }), "invalid_argument"],
-    [
-      "an attention mask of another shape",
-      () => model.forward(TOKENS, { attentionMask: [[1, 1]] }),
-      "shape_mismatch",
-    ],
-    ["nothing", () => model.forward(null as unknown as string), "invalid_argument"],
-    ["a number", () => model.forward(3 as unknown as string), "invalid_argument"],
-    ["a config without its keys", () => HookedTransformer.fromConfig({ n_layers: 2 }), "unsupported_config"],
-    [
-      "a config that is none",
-      () => HookedTransformer.fromConfig("gpt2" as unknown as object),
-      "invalid_argument",
-    ],
-    [
-      "an absurd config",
-      () => HookedTransformer.fromConfig({ ...CONFIG, n_layers: 1e9 }),
-      "unsupported_config",
-    ],
-  ])("%s", (_name, run, expected) => {
-    expect(code(run)).toBe(expected);
-    expect(model.listHooks().size).toBe(0);
-  });
-
-  test("a folder that is not there, and a built-in model that is none", async () => {
-    await expect(HookedTransformer.fromPretrained("/nowhere/at/all")).rejects.toMatchObject({
-      code: "missing_file",
-    });
-    await expect(HookedTransformer.fromPretrained("builtin:huge")).rejects.toMatchObject({
-      code: "missing_file",
-    });
-  });
-});
-
 describe("text", () => {
   const folder = join(import.meta.dirname, "../../models/tiny");
 

@@ -6,6 +6,7 @@ import { type HooklensError, hooklensError } from "../engine/errors.ts";
 import type { Range } from "../tensor/indexing.ts";
 import { keep } from "../tensor/memory.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { checkFlags } from "./call-options.ts";
 import { Capture } from "./hook-fn.ts";
 import type { Chosen, NamesFilter } from "./selection.ts";
 
@@ -137,6 +138,7 @@ export function captures(
   { store, deliver }: Destination,
   { inclBwd = false, device, dtype, removeBatchDim = false, posSlice }: CachingOptions,
 ): { readonly fwd: [string, Capture][]; readonly bwd: [string, Capture][] } {
+  checkFlags({ inclBwd, removeBatchDim });
   const options: CaptureOptions = {
     removeBatchDim,
     ...(device === null || device === undefined ? {} : { device }),

@@ -1,15 +1,26 @@
 /** Takes our options out of the arguments of a call that goes on to `forward`. */
 
 import { hooklensError } from "../engine/errors.ts";
+import { describe } from "../tensor/base.ts";
+import { checkOptionKeys } from "../tensor/option-keys.ts";
 
 /** Refuses options that nobody reads: a misspelt one would silently do nothing. */
-export function checkKeys(what: string, options: object, known: readonly ReadonlySet<string>[]): void {
-  const unknown = Object.keys(options).find((key) => !known.some((keys) => keys.has(key)));
-  if (unknown === undefined) return;
-  const all = known.flatMap((keys) => [...keys]);
-  throw hooklensError("invalid_argument", `${what} has no option '${unknown}'; it takes ${all.join(", ")}`, {
-    option: unknown,
-  });
+export function checkKeys(what: string, options: unknown, known: readonly ReadonlySet<string>[]): void {
+  checkOptionKeys(
+    what,
+    options,
+    known.flatMap((keys) => [...keys]),
+  );
+}
+
+/** Refuses options that are not `true` or `false`: in a condition, any text would count as true. */
+export function checkFlags(options: Readonly<Record<string, unknown>>): void {
+  for (const [option, value] of Object.entries(options)) {
+    if (value === undefined || typeof value === "boolean") continue;
+    throw hooklensError("invalid_argument", `${option}: expected true or false, got ${describe(value)}`, {
+      option,
+    });
+  }
 }
 
 /** The last argument, if it is a plain object: an instance of a class is an input. */

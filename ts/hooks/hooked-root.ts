@@ -16,6 +16,7 @@ import {
   into,
   type RunWithCacheOptions,
 } from "./caching.ts";
+import { checkFlags } from "./call-options.ts";
 import type { LensHandle } from "./handle.ts";
 import {
   Capture,
@@ -100,6 +101,12 @@ const CACHING_KEYS: readonly string[] = [
 /** Pairs of target and hook, in order, from either form of {@link Hooks}. */
 function pairs(hooks: Hooks | undefined): [unknown, Hook][] {
   if (hooks === undefined || hooks === null) return [];
+  if (typeof hooks !== "object" || Symbol.iterator in hooks !== Array.isArray(hooks)) {
+    throw hooklensError(
+      "invalid_argument",
+      `hooks: expected an object of names and hooks, or a list of [name, hook], got ${describe(hooks)}`,
+    );
+  }
   const list: readonly (readonly [unknown, unknown])[] = Array.isArray(hooks) ? hooks : Object.entries(hooks);
   return list.flatMap((pair) => {
     if (!Array.isArray(pair) || pair.length !== 2) {
@@ -290,6 +297,7 @@ export abstract class HookedRoot extends Module {
   }
 
   #scope({ fwdHooks, bwdHooks, resetHooksEnd = true, clearContexts = false }: ScopeOptions): HookScope<this> {
+    checkFlags({ resetHooksEnd, clearContexts });
     const table = this.#points();
     const level = ++this.#level;
     const handles: LensHandle[] = [];
@@ -357,6 +365,7 @@ export abstract class HookedRoot extends Module {
     forward: HookedRoot["forward"] = this.forward,
   ): Recording | Promise<Recording> {
     const { resetHooksEnd = true, clearContexts = false, returnCacheObject = true } = options;
+    checkFlags({ inclBwd: options.inclBwd, returnCacheObject });
     const result = returnCacheObject ? cache : new Map<string, Tensor>();
     const destination = result instanceof Map ? into(result, cache) : cache;
     const { fwd, bwd } = captures(this.#points().filter(options.namesFilter), destination, options);

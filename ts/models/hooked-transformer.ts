@@ -1,14 +1,13 @@
 /** Built-in transformers. */
 
 import { setImmediate as turn } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { ActivationCache, type CacheMeta } from "../cache/activation-cache.ts";
 import type { AxesLookup } from "../cache/activation-map.ts";
 import { engine } from "../engine/current.ts";
-import type { DType, EngineModel, EngineTensor, ForwardRequest, ForwardResult } from "../engine/engine.ts";
+import type { EngineModel, EngineTensor, ForwardRequest, ForwardResult } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
 import { CACHE_KEYS, type CacheOrMap, type RunWithCacheOptions } from "../hooks/caching.ts";
-import { checkKeys, type SplitArguments, splitOptions } from "../hooks/call-options.ts";
+import { checkFlags, checkKeys, type SplitArguments, splitOptions } from "../hooks/call-options.ts";
 import type { ScopeOptions } from "../hooks/hook-fn.ts";
 import { HookPoint } from "../hooks/hook-point.ts";
 import { HookStore } from "../hooks/hook-store.ts";
@@ -29,6 +28,7 @@ import {
   type ModelInput,
   type ReturnType,
 } from "./forward-options.ts";
+import { configJson, engineOptions, folderOf, type LoadOptions } from "./load-options.ts";
 import type { TransformerConfig } from "./transformer-config.ts";
 import type { TransformerPoints } from "./transformer-points.ts";
 import { TransformerText, textsOf } from "./transformer-text.ts";
@@ -38,40 +38,6 @@ export type CacheOf<RemoveBatch extends boolean, AsObject extends boolean> = Cac
   ActivationCache<Recorded<TransformerPoints, RemoveBatch>>,
   AsObject
 >;
-
-/** How a model is loaded. */
-export interface LoadOptions {
-  /**
-   * What the weights are converted to.
-   * @default "float32"
-   */
-  readonly dtype?: DType;
-  /**
-   * Where the weights go.
-   * @default "cpu"
-   */
-  readonly device?: string;
-  /** Use this tokenizer instead of the one in the folder; null for none. */
-  readonly tokenizer?: Tokenizer | null;
-}
-
-const BUILTIN = "builtin:";
-
-/** The folder of a built-in model, or the path itself. */
-function folderOf(model: string): string {
-  if (!model.startsWith(BUILTIN)) return model;
-  const name = model.slice(BUILTIN.length);
-  if (name !== "tiny") {
-    throw hooklensError("missing_file", `there is no built-in model '${name}'; there is builtin:tiny`, {
-      path: model,
-    });
-  }
-  return fileURLToPath(new URL("../../models/tiny", import.meta.url));
-}
-
-function engineOptions({ dtype, device }: LoadOptions): { readonly dtype?: DType; readonly device?: string } {
-  return { ...(dtype === undefined ? {} : { dtype }), ...(device === undefined ? {} : { device }) };
-}
 
 /**
  * A decoder-only language model whose every activation and gradient can be seen and changed.
@@ -113,8 +79,9 @@ export class HookedTransformer extends TransformerText {
         `fromPretrained: expected the path of a folder, got ${describe(model)}`,
       );
     }
+    const placement = engineOptions("fromPretrained", options);
     const folder = folderOf(model);
-    const loaded = engine().loadModel(folder, engineOptions(options));
+    const loaded = engine().loadModel(folder, placement);
     const tokenizer =
       options.tokenizer === undefined ? await Tokenizer.fromDirectory(folder) : options.tokenizer;
     return new HookedTransformer(loaded, tokenizer);
@@ -127,13 +94,13 @@ export class HookedTransformer extends TransformerText {
    * @throws `unsupported_config` naming the key that is missing, unknown or makes no sense.
    */
   static fromConfig(config: Partial<TransformerConfig>, options: LoadOptions = {}): HookedTransformer {
-    if (typeof config !== "object" || config === null) {
+    if (typeof config !== "object" || config === null || Symbol.iterator in config) {
       throw hooklensError(
         "invalid_argument",
         `fromConfig: expected a configuration, got ${describe(config)}; to load a model use fromPretrained`,
       );
     }
-    const made = engine().createModel(JSON.stringify(config), engineOptions(options));
+    const made = engine().createModel(configJson(config), engineOptions("fromConfig", options));
     return new HookedTransformer(made, options.tokenizer ?? null);
   }
 
@@ -341,6 +308,9 @@ export class HookedTransformer extends TransformerText {
         `returnType: expected 'logits', 'loss', 'both' or null, got ${describe(returnType)}`,
       );
     }
+    checkLayer("startAtLayer", startAtLayer);
+    checkLayer("stopAtLayer", stopAtLayer);
+    checkFlags({ lossPerToken });
     const batch = this.#tokensOf(input, options);
     if (batch === null && !isTensor(input)) {
       throw hooklensError(
@@ -418,6 +388,15 @@ function checkScalar({ stopAtLayer, returnType }: ForwardOptions): void {
         ? "needs a loss to start from; use returnType 'loss' or 'both'"
         : null;
   if (refusal !== null) throw hooklensError("scalar_required", `inclBwd: ${refusal}`, { got: [] });
+}
+
+function checkLayer(option: string, layer: unknown): void {
+  if (layer === undefined || layer === null || Number.isInteger(layer)) return;
+  throw hooklensError(
+    "invalid_argument",
+    `${option}: expected the number of a block, got ${describe(layer)}`,
+    { option },
+  );
 }
 
 /** How many blocks `blocks[start:stop]` has. */

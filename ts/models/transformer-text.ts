@@ -2,6 +2,7 @@
 
 import type { EngineModel } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
+import { checkFlags } from "../hooks/call-options.ts";
 import { describe, isTensor } from "../tensor/base.ts";
 import { tensor } from "../tensor/create.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
@@ -67,6 +68,7 @@ export abstract class TransformerText extends TransformerWeights {
       paddingSide = tokenizer.paddingSide,
       truncate = true,
     } = options;
+    checkFlags({ prependBos, truncate });
     if (paddingSide !== "left" && paddingSide !== "right") {
       throw hooklensError(
         "invalid_argument",
