@@ -19,7 +19,7 @@ export interface CoreResult {
 /** Runs it with cargo. */
 export function measureCore(): readonly CoreResult[] {
   const cwd = fileURLToPath(new URL("../..", import.meta.url));
-  const run = spawnSync("cargo", ["bench", "--quiet", "--package", "hooklens-core", "--bench", "hooks"], {
+  const run = spawnSync("cargo", ["bench", "--quiet", "--workspace", "--bench", "hooks"], {
     cwd,
     encoding: "utf8",
     stdio: ["ignore", "pipe", "inherit"],

@@ -4,7 +4,7 @@
 //! an operation touches no binding at all. A table is a list of [`Op`]s, made with [`op_table!`] at the end of the file
 //! that implements them:
 //!
-//! ```ignore
+//! ```text
 //! pub(crate) const OPS: &[Op] = op_table! {
 //!     exp(x) => x.exp();
 //!     softmax(x; dim: i64) => x.softmax(dim);
