@@ -1,5 +1,7 @@
 // Installs what the repository needs beside Node and Rust, and builds it: each step only when something changed.
 import { spawnSync } from "node:child_process";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { fail, once, root, run } from "./steps.mjs";
 
 const [major] = process.versions.node.split(".");
@@ -25,16 +27,17 @@ export function installPackages() {
 
 /** The native addon, with cargo. */
 export function buildNative() {
+  const rust = spawnSync("rustc", ["--version"], { cwd: root, encoding: "utf8" });
   once(
     "native",
     {
       inputs: ["Cargo.toml", "Cargo.lock", "crates/core", "crates/node", "scripts/build-native.mjs"],
       outputs: ["npm/linux-x64-gnu/hooklens.linux-x64-gnu.node"],
+      extra: rust.stdout ?? "",
     },
     () => {
-      if (spawnSync("cargo", ["--version"], { cwd: root }).status !== 0) {
-        fail("cargo was not found: install Rust 1.95 or newer from your system or with rustup");
-      }
+      if (rust.status !== 0)
+        fail("rustc was not found: install Rust 1.95 or newer from your system or with rustup");
       run("Building the Rust engine (some minutes the first time)", "node", ["scripts/build-native.mjs"]);
     },
   );
@@ -45,8 +48,11 @@ export function buildLibrary() {
   once(
     "library",
     { inputs: ["ts", "tsconfig.json", "tsconfig.build.json"], outputs: ["dist/index.js"] },
-    () =>
-      run("Compiling TypeScript", "node", ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"]),
+    () => {
+      // What a module that is gone compiled to must not be packed.
+      rmSync(join(root, "dist"), { recursive: true, force: true });
+      run("Compiling TypeScript", "node", ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"]);
+    },
   );
 }
 

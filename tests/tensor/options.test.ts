@@ -55,6 +55,8 @@ describe("misspelt options", () => {
     ["backward", call(x.requiresGrad_().sum(), "backward", null, { retain_graph: true }), "retainGraph"],
     ["SGD", () => Reflect.construct(SGD, [[parameter(ones([1]))], { moment: 0.9 }]), "momentum"],
     ["explain", call(library, "explain", model, "And", { topk: 3 }), "top"],
+    ["forward", call(model, "forward", "And", { stopatLayer: 1 }), "stopAtLayer"],
+    ["fromConfig", call(HookedTransformer, "fromConfig", {}, { dType: "float32" }), "dtype"],
     ["one that is near none", call(library, "tensor", [1], { xyzzyplugh: 1 }), undefined],
   ])("%s", (_, run, suggestion) => {
     const error = refused(run);
@@ -96,6 +98,12 @@ describe("messages", () => {
     const long = "x".repeat(1_000_000);
     expect(refused(call(model, "hookPoint", long)).message.length).toBeLessThan(5000);
     expect(refused(call(library, "tensor", [long])).message.length).toBeLessThan(300);
+  });
+
+  test("say that hubs are not supported", async () => {
+    await expect(HookedTransformer.fromPretrained("gpt2")).rejects.toThrow(
+      /hub are not supported yet.*builtin:tiny/,
+    );
   });
 
   test("say that arrays are not nested so deep", () => {

@@ -28,13 +28,12 @@ How to read it:
 
 Colours are used on a terminal only; NO_COLOR or --no-color turns them off.`;
 
-function wholeNumber(least: number): (text: string) => number {
+function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (!Number.isInteger(value) || value < least) {
-      throw new InvalidArgumentError(`Expected a whole number of at least ${least}.`);
-    }
-    return value;
+    if (Number.isInteger(value) && value >= least && value <= most) return value;
+    const range = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;
+    throw new InvalidArgumentError(`Expected a whole number ${range}.`);
   };
 }
 
@@ -68,7 +67,7 @@ export function explainCommand(terminal: Terminal): Command {
       headName,
     )
     .option("--json", "print the same as data")
-    .option("--width <columns>", "columns to fill, by default those of the terminal", wholeNumber(1))
+    .option("--width <columns>", "columns to fill, by default those of the terminal", wholeNumber(1, 1000))
     .option("--no-color", "never use colour")
     .option("--debug", "print the stack of an error")
     .addHelpText("after", example)

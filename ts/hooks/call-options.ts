@@ -2,21 +2,15 @@
 
 import { hooklensError } from "../engine/errors.ts";
 import { describe } from "../tensor/base.ts";
+import { checkOptionKeys } from "../tensor/option-keys.ts";
 
 /** Refuses options that nobody reads: a misspelt one would silently do nothing. */
 export function checkKeys(what: string, options: unknown, known: readonly ReadonlySet<string>[]): void {
-  if (typeof options !== "object" || options === null) {
-    throw hooklensError(
-      "invalid_argument",
-      `${what}: expected an object of options, got ${describe(options)}`,
-    );
-  }
-  const unknown = Object.keys(options).find((key) => !known.some((keys) => keys.has(key)));
-  if (unknown === undefined) return;
-  const all = known.flatMap((keys) => [...keys]);
-  throw hooklensError("invalid_argument", `${what} has no option '${unknown}'; it takes ${all.join(", ")}`, {
-    option: unknown,
-  });
+  checkOptionKeys(
+    what,
+    options,
+    known.flatMap((keys) => [...keys]),
+  );
 }
 
 /** Refuses options that are not `true` or `false`: in a condition, any text would count as true. */

@@ -10,6 +10,7 @@ import { engine } from "../engine/current.ts";
 import type { EngineRegistry, EngineTensor, Trampoline } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
 import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
+import { isThenable } from "../tensor/memory.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { HookFn, HookPointLike } from "./hook-fn.ts";
 import { type HookPoint, layerOf } from "./hook-point.ts";
@@ -110,7 +111,9 @@ function replacement(returned: unknown, dir: "fwd" | "bwd", name: string): Tenso
   if (isTensor(returned)) return returned;
   if (dir === "bwd" && Array.isArray(returned) && returned.length === 1 && isTensor(returned[0]))
     return returned[0];
-  const promised = typeof returned === "object" && "then" in returned;
+  const promised = isThenable(returned);
+  // What an async hook fails with later is a consequence of this error, not a second one.
+  if (promised) returned.then(undefined, () => undefined);
   throw hooklensError(
     "hook_result",
     promised

@@ -1,5 +1,6 @@
 /** What loading a model takes, checked before the engine sees it. */
 
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { DType } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
@@ -27,7 +28,14 @@ const BUILTIN = "builtin:";
 
 /** The folder of a built-in model, or the path itself. */
 export function folderOf(model: string): string {
-  if (!model.startsWith(BUILTIN)) return model;
+  if (!model.startsWith(BUILTIN)) {
+    if (existsSync(model)) return model;
+    throw hooklensError(
+      "missing_file",
+      `there is no folder '${model.slice(0, 200)}'; names of models on a hub are not supported yet, only folders and builtin:tiny`,
+      { path: model },
+    );
+  }
   const name = model.slice(BUILTIN.length);
   if (name !== "tiny") {
     throw hooklensError("missing_file", `there is no built-in model '${name}'; there is builtin:tiny`, {

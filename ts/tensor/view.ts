@@ -9,7 +9,7 @@ import type { Tensor } from "./tensor.ts";
 
 /**
  * A place in a tensor. Reading gives the elements there; everything else gives a copy of the whole tensor with the
- * place changed, as tensors are values. The engine changes the elements in place when nothing else refers to them.
+ * place changed, as tensors are values.
  *
  * @example
  * ```ts

@@ -98,8 +98,10 @@ export abstract class Optimizer<Options, Settings extends LearningRate> implemen
 
   #checkParameters(): void {
     const names = new Set<string>();
+    const seen = new Set<Tensor>();
     for (const [name, parameter] of this.#named()) {
-      if (names.has(name)) throw this.#invalid(`'${name}' is there twice`);
+      if (names.has(name) || seen.has(parameter)) throw this.#invalid(`'${name}' is there twice`);
+      seen.add(parameter);
       if (!parameter.requiresGrad || !parameter.isLeaf) {
         throw this.#invalid(`'${name}' is not a parameter; make it with parameter()`);
       }

@@ -67,6 +67,9 @@ use std::sync::Arc;
 pub use candle_core::WithDType;
 pub use half;
 
+/// More axes than anybody names; printing and nesting recurse over them.
+const MAX_RANK: usize = 64;
+
 /// The raw candle tensor below a [`Tensor`].
 pub type CT = candle_core::Tensor;
 
@@ -96,6 +99,10 @@ impl Tensor {
 
     /// Wraps data that carry no history.
     pub fn constant(data: CT) -> Result<Self> {
+        if data.rank() > MAX_RANK {
+            let detail = format!("{} axes; a tensor has at most {MAX_RANK}", data.rank());
+            return Err(Error::RankMismatch { op: "tensor", detail });
+        }
         let dtype = DType::of_storage(data.dtype())?;
         Ok(Self::build(data, dtype, None))
     }

@@ -6,6 +6,7 @@ mod einops;
 mod layouts;
 mod products;
 mod random;
+mod sizes;
 
 use hooklens_core::{BackwardOptions, DType, Tensor};
 
