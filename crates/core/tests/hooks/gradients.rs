@@ -199,3 +199,46 @@ fn integer_activations_have_no_gradient() {
     let ids = Tensor::from_slice(&[1i64, 2], &[2]).unwrap();
     assert!(!toy.registry.fire(A, ids).unwrap().requires_grad());
 }
+
+#[test]
+fn recorded_operations_are_counted_as_long_as_they_may_run() {
+    let toy = Toy::new();
+    let input = leaf(&[2]);
+    assert_eq!(toy.registry.recorded(), 0);
+    drop(toy.total(&input).unwrap());
+    let handle = toy.hook(A, BWD, AddOptions::default(), |_, _| Ok(None));
+    toy.hook(B, BWD, AddOptions::default(), |_, _| Ok(None));
+    no_grad(|| toy.total(&input)).unwrap();
+    assert_eq!(toy.registry.recorded(), 0);
+    let out = toy.total(&input).unwrap();
+    let forgotten = toy.total(&input).unwrap();
+    assert_eq!(toy.registry.recorded(), 4);
+    drop(forgotten);
+    // Removing a hook changes nothing for the graph that has it.
+    toy.registry.remove(handle);
+    assert_eq!(toy.registry.recorded(), 2);
+    out.backward(None, BackwardOptions { retain_graph: true }).unwrap();
+    assert_eq!(toy.registry.recorded(), 2);
+    backward(&out).unwrap();
+    assert_eq!(toy.registry.recorded(), 0);
+}
+
+#[test]
+fn gradients_handed_on_from_a_hook_add_up_within_the_walk() {
+    let (outer, inner) = (Toy::new(), Toy::new());
+    let cache = CacheStore::new();
+    inner.capture(A, BWD, &cache, CaptureOptions::default()).unwrap();
+    inner.hook(A, BWD, AddOptions::default(), |g, _| Ok(Some(affine(g, 2.0, 0.0))));
+    let registry = inner.registry.clone();
+    outer.hook(A, BWD, AddOptions::default(), move |g, _| registry.fire_gradient(A, g.clone()).map(Some));
+    let input = leaf(&[1]);
+    let first = outer.registry.fire(A, input.clone()).unwrap();
+    let second = outer.registry.fire(A, affine(&first, 3.0, 0.0)).unwrap();
+    let out = sum(&second);
+    for walk in 1..=2 {
+        out.backward(None, BackwardOptions { retain_graph: true }).unwrap();
+        // 1 at the second firing, doubled and times 3 at the first; the next walk starts anew.
+        assert_eq!(values(&cache.get("hook_a_grad").unwrap()), [7.0]);
+        assert_eq!(grad(&input), [12.0 * walk as f32]);
+    }
+}
