@@ -45,6 +45,9 @@ fn assert_too_large(what: &str, result: hooklens_core::Result<Vec<Tensor>>) {
     assert!(error.to_string().contains("too large"), "{what}: {error}");
 }
 
+/// An operation, its tensors, its plain arguments.
+type NamedCall = (&'static str, Vec<Tensor>, Vec<(&'static str, Arg)>);
+
 #[test]
 fn no_operation_ends_the_process_over_an_expanded_view() {
     for (index, op) in ops::all().iter().enumerate() {
@@ -80,7 +83,7 @@ fn results_larger_than_their_inputs_are_refused() {
     let row = f32(&[1, LONG]);
     let text = |s: &str| Arg::Text(s.into());
     let size = LONG as i64;
-    let cases: Vec<(&str, Vec<Tensor>, Vec<(&str, Arg)>)> = vec![
+    let cases: Vec<NamedCall> = vec![
         ("outer", vec![long(), long()], vec![]),
         ("einsum", vec![long(), long()], vec![("equation", text("i,j->ij"))]),
         ("einsum", vec![long(), long(), f32(&[2])], vec![("equation", text("i,j,k->ijk"))]),
