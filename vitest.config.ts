@@ -17,7 +17,7 @@ export default defineConfig({
     // The addon keeps per-thread state, as a user's process would: one process a test file.
     pool: "forks",
     maxWorkers: 2,
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     typecheck: {
       enabled: true,
       include: ["tests/**/*.test-d.ts"],

@@ -143,7 +143,7 @@ describe("tidy", () => {
       if (i % 500 === 0) most = Math.max(most, process.memoryUsage().rss - rss);
     }
     expect(most).toBeLessThan(300 * MIB);
-  });
+  }, 240_000);
 });
 
 test("10,000 tensors of 4 MB that nobody frees stay under 1.5 GB, by garbage collection alone", () => {
@@ -155,7 +155,7 @@ test("10,000 tensors of 4 MB that nobody frees stay under 1.5 GB, by garbage col
     if (i % 500 === 0) most = Math.max(most, process.memoryUsage().rss - rss);
   }
   expect(most).toBeLessThan(1536 * MIB);
-});
+}, 240_000);
 
 describe("setMemoryLimit", () => {
   afterEach(() => setMemoryLimit(0));
