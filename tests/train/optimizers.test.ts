@@ -90,3 +90,10 @@ describe("Adam", () => {
     expect(memory().tensors).toBeLessThanOrEqual(before);
   });
 });
+
+test("a parameter that is there twice is refused, named or not", () => {
+  const p = parameter(tensor([1]));
+  expect(codeOf(() => new SGD([p, p], { lr: 0.1 }))).toBe("invalid_argument");
+  const once = ["a", p] as const;
+  expect(codeOf(() => new SGD([once, ["b", p] as const], { lr: 0.1 }))).toBe("invalid_argument");
+});

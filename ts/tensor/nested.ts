@@ -16,17 +16,8 @@ type Deepen<T, Rank extends number, Count extends readonly unknown[] = []> = Cou
   ? T
   : Deepen<T[], Rank, readonly [...Count, unknown]>;
 
-/** Far from what the stack holds, and more than anyone reads. */
-const MOST_NESTED = 256;
-
 /** Row-major elements as nested arrays of that shape. */
 export function nest<T>(flat: ArrayLike<T>, shape: readonly number[]): NestedArray<T> {
-  if (shape.length > MOST_NESTED) {
-    throw new HooklensError(
-      "rank_mismatch",
-      `toArray: arrays can be nested ${MOST_NESTED} deep, and this tensor has rank ${shape.length}; use toTypedArray, or reshape it`,
-    );
-  }
   let at = 0;
   const level = (axis: number): NestedArray<T> => {
     if (axis === shape.length) return flat[at++] as T;
