@@ -1,7 +1,17 @@
 // What stays whole when something throws, and where parts of a model are found.
 
 import { describe, expect, test } from "vitest";
-import { add, HookedRootModule, HookPoint, ones, parameter, type Tensor, tensor } from "../../ts/index.ts";
+import {
+  add,
+  HookedRootModule,
+  HookPoint,
+  memory,
+  ones,
+  parameter,
+  setMemoryLimit,
+  type Tensor,
+  tensor,
+} from "../../ts/index.ts";
 import { code, counts, Toy, thrown, values, X } from "./toy.ts";
 
 const noop = () => {};
@@ -118,4 +128,22 @@ describe("parts in maps, sets and plain objects", () => {
     box.settings["c.d"] = new HookPoint();
     expect(code(() => box.setup())).toBe("invalid_argument");
   });
+});
+
+test("over the memory limit hooks come and go as always", () => {
+  const toy = new Toy();
+  const held = ones([1 << 20]);
+  setMemoryLimit(memory().bytes - held.size);
+  try {
+    expect(code(() => ones([1 << 20]))).toBe("memory_limit");
+    const [handle] = toy.addHook("hook_a", noop);
+    expect(counts(toy)).toMatchObject({ hook_a: { fwd: 1, bwd: 0 } });
+    handle?.remove();
+    toy.addHook("hook_b", noop, { dir: "bwd" });
+    toy.resetHooks();
+    expect(toy.listHooks().size).toBe(0);
+  } finally {
+    setMemoryLimit(0);
+    held.dispose();
+  }
 });
