@@ -4,20 +4,9 @@ import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { HookedTransformer, noGrad, type Progress, type Tensor } from "../../ts/index.ts";
 import { values } from "../hooks/toy.ts";
+import { CONFIG, TOKENS } from "./small.ts";
 
-const model = HookedTransformer.fromConfig({
-  n_layers: 4,
-  d_model: 8,
-  n_ctx: 16,
-  d_head: 4,
-  n_heads: 2,
-  d_mlp: 16,
-  d_vocab: 20,
-  act_fn: "gelu",
-  normalization_type: "LN",
-  seed: 1,
-});
-const TOKENS = [[3, 1, 4, 1]];
+const model = HookedTransformer.fromConfig({ ...CONFIG, n_layers: 4 });
 
 describe("forwardAsync", () => {
   test("gives what forward gives", async () => {

@@ -4,22 +4,9 @@ import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { HookedTransformer, type ModelInput, type Tensor, Tokenizer, tensor, zeros } from "../../ts/index.ts";
 import { code, values } from "../hooks/toy.ts";
 import { TINY } from "./folders.ts";
-
-const CONFIG = {
-  n_layers: 2,
-  d_model: 8,
-  n_ctx: 16,
-  d_head: 4,
-  n_heads: 2,
-  d_mlp: 16,
-  d_vocab: 20,
-  act_fn: "gelu",
-  normalization_type: "LN",
-  seed: 1,
-} as const;
+import { CONFIG, TOKENS } from "./small.ts";
 
 const model = HookedTransformer.fromConfig(CONFIG);
-const TOKENS = [[3, 1, 4, 1]];
 const before = values(model.forward(TOKENS));
 const ids = (...shape: number[]) => zeros(shape, { dtype: "int64" });
 

@@ -6,22 +6,9 @@ import { describe, expect, test } from "vitest";
 import { type HookDir, HookedTransformer, HookPoint, type Tensor, Tokenizer, zero } from "../../ts/index.ts";
 import { code, thrown, values, warnings } from "../hooks/toy.ts";
 import { GOLDEN } from "../support/golden.ts";
-
-const CONFIG = {
-  n_layers: 2,
-  d_model: 8,
-  n_ctx: 16,
-  d_head: 4,
-  n_heads: 2,
-  d_mlp: 16,
-  d_vocab: 20,
-  act_fn: "gelu",
-  normalization_type: "LN",
-  seed: 1,
-} as const;
+import { CONFIG, TOKENS } from "./small.ts";
 
 const model = HookedTransformer.fromConfig(CONFIG);
-const TOKENS = [[3, 1, 4, 1]];
 
 /** Outcomes of the fixture's cases for transformers. */
 const OUTCOMES: Readonly<Record<string, unknown>> = Object.fromEntries(
