@@ -115,6 +115,8 @@ export type {
   OuterPoints,
   ShortKey,
   ShortNames,
+  SplitNormKeys,
+  TransformerKeys,
   TransformerPoints,
   TupleKey,
 } from "./models/transformer-points.ts";
