@@ -109,6 +109,8 @@ export type {
   OuterPoints,
   ShortKey,
   ShortNames,
+  SplitNormKeys,
+  TransformerKeys,
   TransformerPoints,
   TupleKey,
 } from "./models/transformer-points.ts";

@@ -3,7 +3,13 @@
 import type { EngineRegistry } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
 import type { AxesOfKey, DynamicKey, Recorded } from "../hooks/names.ts";
-import type { AxesOfShort, ShortKey, TransformerPoints, TupleKey } from "../models/transformer-points.ts";
+import {
+  type AxesOfShort,
+  pointOfKey,
+  type ShortKey,
+  type TransformerKeys,
+  type TupleKey,
+} from "../models/transformer-points.ts";
 import { handleOf } from "../tensor/base.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { ActivationMap, type AxesLookup, type CacheKey } from "./activation-map.ts";
@@ -30,7 +36,7 @@ export interface CacheMeta {
  *
  * @category By the names of a transformer
  */
-export class ActivationCache<P = TransformerPoints> extends ActivationMap<P> {
+export class ActivationCache<P = TransformerKeys> extends ActivationMap<P> {
   /** How it was recorded. */
   readonly meta: CacheMeta;
   readonly #registry: EngineRegistry;
@@ -92,8 +98,9 @@ export class ActivationCache<P = TransformerPoints> extends ActivationMap<P> {
         key: name,
       });
     }
-    const [id] = this.#registry.select([name]);
-    return `${id === undefined ? name : (this.#names[id] ?? name)}${grad}`;
+    const [id] = this.#registry.select([pointOfKey(name)]);
+    if (id === undefined || pointOfKey(name) !== name) return text;
+    return `${this.#names[id] ?? name}${grad}`;
   }
 
   #spelled(key: TupleKey): string {

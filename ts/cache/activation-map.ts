@@ -141,8 +141,12 @@ export class ActivationMap<P = unknown> implements Iterable<[CacheKey<P>, Tensor
       keys.length === 0
         ? "nothing was recorded: no recorded point has fired"
         : `recorded are ${keys.slice(0, 6).join(", ")}${keys.length > 6 ? ` and ${keys.length - 6} more` : ""}`;
+    const own = key.endsWith("_grad") ? key.slice(0, -"_grad".length) : key;
+    const apart = keys.filter((other) => other.startsWith(`${own}_`) && other.endsWith("_grad"));
     const hint = key.endsWith("_grad")
-      ? "gradients are recorded with `inclBwd`, at points that the output depends on"
+      ? apart.length > 0
+        ? `several firings of the point have gradients of different shapes: see ${apart.join(", ")}`
+        : "gradients are recorded with `inclBwd`, at points that the output depends on"
       : "`namesFilter` or `stopAtLayer` may have excluded it, or it is recorded only when named";
     return hooklensError("not_cached", `'${key}' is not in the cache (${what}); ${hint}`, { key, keys });
   }

@@ -125,7 +125,9 @@ export interface Destination {
 export function into(map: Map<string, Tensor>, recorded: ActivationMap): Destination {
   const deliver = (key: string) => {
     // The caller's own, also when the model runs inside `tidy`.
-    map.set(key, keep(recorded.get(key)));
+    // Gradients of several shapes have no sum.
+    if (!recorded.has(key)) map.delete(key);
+    else map.set(key, keep(recorded.get(key)));
     // Gradients stay for the sum over the point's firings; an activation would be kept for nothing.
     if (!key.endsWith("_grad")) recorded.delete(key);
   };
@@ -145,10 +147,7 @@ export function captures(
     ...(dtype === null || dtype === undefined ? {} : { dtype }),
     ...(posSlice === null || posSlice === undefined ? {} : { posSlice: enginePosSlice(posSlice) }),
   };
-  const pairs = (suffix: string) =>
-    chosen.map(({ name }): [string, Capture] => [
-      name,
-      new Capture(store, { ...options, key: name + suffix }, deliver ?? null),
-    ]);
-  return { fwd: pairs(""), bwd: inclBwd ? pairs("_grad") : [] };
+  const pairs = () =>
+    chosen.map(({ name }): [string, Capture] => [name, new Capture(store, options, deliver ?? null)]);
+  return { fwd: pairs(), bwd: inclBwd ? pairs() : [] };
 }

@@ -30,12 +30,12 @@ import {
 } from "./forward-options.ts";
 import { configJson, engineOptions, folderOf, type LoadOptions } from "./load-options.ts";
 import type { TransformerConfig } from "./transformer-config.ts";
-import type { TransformerPoints } from "./transformer-points.ts";
+import { pointOfKey, type TransformerKeys, type TransformerPoints } from "./transformer-points.ts";
 import { TransformerText, textsOf } from "./transformer-text.ts";
 
 /** What a transformer's `runWithCache` records into. */
 export type CacheOf<RemoveBatch extends boolean, AsObject extends boolean> = CacheOrMap<
-  ActivationCache<Recorded<TransformerPoints, RemoveBatch>>,
+  ActivationCache<Recorded<TransformerKeys, RemoveBatch>>,
   AsObject
 >;
 
@@ -287,7 +287,7 @@ export class HookedTransformer extends TransformerText {
       tokens,
     };
     const points = this.hookDict;
-    const axes: AxesLookup = (name, activation) => points.get(name)?.axesOf(activation) ?? [];
+    const axes: AxesLookup = (name, activation) => points.get(pointOfKey(name))?.axesOf(activation) ?? [];
     return new ActivationCache(axes, this.#hooks.registry, this.#names, this.cfg.n_layers, meta);
   }
 
