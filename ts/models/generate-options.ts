@@ -177,7 +177,9 @@ const STREAM_KEYS: ReadonlySet<string> = new Set([
 const RETURN_KEYS: ReadonlySet<string> = new Set(["returnType"]);
 
 function refuse(option: string, expected: string, got: unknown): never {
-  throw hooklensError("invalid_argument", `${option}: expected ${expected}, got ${describe(got)}`, { option });
+  throw hooklensError("invalid_argument", `${option}: expected ${expected}, got ${describe(got)}`, {
+    option,
+  });
 }
 
 /** Checks the form of sampling options; their ranges are the engine's to check. Leaves out what was not given. */

@@ -133,14 +133,13 @@ export abstract class TransformerGeneration extends TransformerText {
   async *#steps(begun: Begun): AsyncGenerator<GenerationStep, void, void> {
     const { generation, prompts, checked, signal } = begun;
     const { tokenizer } = this;
-    const rows =
-      tokenizer && prompts.map((prompt) => new TextRow(tokenizer, prompt, checked.stopStrings));
+    const rows = tokenizer && prompts.map((prompt) => new TextRow(tokenizer, prompt, checked.stopStrings));
     signal?.throwIfAborted();
     for (let step = 1; !generation.done; ) {
       const made = generation.advance();
       if (made !== null) {
         const { text, finished } = grow(rows, made, generation);
-        const logits = made.logits && wrap(made.logits, ["batch", "d_vocab"] as const);
+        const logits = made.logits && wrap<readonly ["batch", "d_vocab"]>(made.logits, ["batch", "d_vocab"]);
         yield { step, tokens: made.tokens, text, finished, logits };
         step++;
       }
@@ -172,7 +171,10 @@ export abstract class TransformerGeneration extends TransformerText {
     const { attentionMask, prependBos } = options;
     if (texts !== null) {
       if (attentionMask !== undefined) {
-        throw hooklensError("invalid_argument", "attentionMask: texts come with their own; give token ids with it");
+        throw hooklensError(
+          "invalid_argument",
+          "attentionMask: texts come with their own; give token ids with it",
+        );
       }
       const choice = prependBos === undefined ? {} : { prependBos };
       return this.encode(texts, { ...choice, paddingSide: "left", truncate: false });
@@ -193,7 +195,8 @@ export abstract class TransformerGeneration extends TransformerText {
     if (!stopAtEos) return { stopIds: [], fillId };
     if (eosTokenIds !== null) {
       const bad = eosTokenIds.find((id) => id >= d_vocab_out);
-      if (bad === undefined) return { stopIds: eosTokenIds, fillId: fillId ?? within(eosTokenIds, d_vocab)[0] };
+      if (bad === undefined)
+        return { stopIds: eosTokenIds, fillId: fillId ?? within(eosTokenIds, d_vocab)[0] };
       throw hooklensError(
         "token_out_of_range",
         `eosTokenId: ${bad} is outside the vocabulary of ${d_vocab_out} tokens`,
