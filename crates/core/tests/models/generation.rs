@@ -1,7 +1,7 @@
 //! Writing on from tokens.
 
 use crate::variants::{assert_close, model, variants};
-use hooklens_core::hooks::{AddOptions, CallbackId, Direction, HookBody, HookFilter, HookPointId, Trampoline};
+use hooklens_core::hooks::{AddOptions, CallSite, CallbackId, Direction, HookBody, HookFilter, Trampoline};
 use hooklens_core::models::{FinishReason, ForwardRequest, Generation, GenerationRequest, GenerationStep, Model};
 use hooklens_core::tensor::SamplingOptions;
 use hooklens_core::{Error, Result, Tensor};
@@ -170,9 +170,9 @@ struct Counting {
 }
 
 impl Trampoline for Counting {
-    fn call(&self, _: CallbackId, _: HookPointId, _: Direction, name: &str, value: &Tensor) -> Result<Option<Tensor>> {
+    fn call(&self, _: CallbackId, site: CallSite<'_>, value: &Tensor) -> Result<Option<Tensor>> {
         if self.calls.fetch_add(1, Ordering::Relaxed) == self.fails_at {
-            return Err(Error::Callback { hook: name.into() });
+            return Err(Error::Callback { hook: site.name.into() });
         }
         assert!(!value.requires_grad());
         Ok(None)

@@ -2,7 +2,7 @@
 
 use crate::variants::{assert_close, logits, model, variants};
 use hooklens_core::autograd::no_grad;
-use hooklens_core::hooks::{AddOptions, CacheStore, CallbackId, CaptureOptions, Direction, HookBody, HookPointId};
+use hooklens_core::hooks::{AddOptions, CacheStore, CallSite, CallbackId, CaptureOptions, Direction, HookBody};
 use hooklens_core::hooks::{HookFilter, Trampoline};
 use hooklens_core::models::{ForwardRequest, KvCache, Model, ReturnType};
 use hooklens_core::ops::Scalar;
@@ -165,7 +165,7 @@ fn points_see_the_new_positions_and_rotated_keys_and_patterns_the_old_ones_too()
 struct Triple;
 
 impl Trampoline for Triple {
-    fn call(&self, _: CallbackId, _: HookPointId, _: Direction, _: &str, value: &Tensor) -> Result<Option<Tensor>> {
+    fn call(&self, _: CallbackId, _: CallSite<'_>, value: &Tensor) -> Result<Option<Tensor>> {
         value.mul_scalar(Scalar::Float(3.0)).map(Some)
     }
 }
@@ -261,8 +261,8 @@ fn the_loss_and_the_last_position_are_those_of_the_input() {
 struct Fail;
 
 impl Trampoline for Fail {
-    fn call(&self, _: CallbackId, _: HookPointId, _: Direction, name: &str, _: &Tensor) -> Result<Option<Tensor>> {
-        Err(Error::Callback { hook: name.into() })
+    fn call(&self, _: CallbackId, site: CallSite<'_>, _: &Tensor) -> Result<Option<Tensor>> {
+        Err(Error::Callback { hook: site.name.into() })
     }
 }
 
