@@ -2,11 +2,14 @@
 
 export { type ExplainOptions, explain } from "./analysis/explain.ts";
 export type { Candidate, ExplainReport, LensRow, PromptToken } from "./analysis/explain-report.ts";
-export { ActivationCache, type CacheMeta } from "./cache/activation-cache.ts";
+export { ActivationCache, type LoadCacheOptions } from "./cache/activation-cache.ts";
 export { ActivationMap, type CacheKey } from "./cache/activation-map.ts";
+export type { CacheMeta } from "./cache/cache-meta.ts";
+export type { AxisOf, CacheSlice, Sliced } from "./cache/cache-slice.ts";
 export type { Bits, DeviceName, DType } from "./engine/engine.ts";
 export * from "./engine/errors.ts";
 export type {
+  CacheFor,
   CacheOrMap,
   CachingOptions,
   IntoCacheOptions,
@@ -90,6 +93,15 @@ export type {
 } from "./hooks/names.ts";
 export { HookScope } from "./hooks/scope.ts";
 export type { NamesFilter } from "./hooks/selection.ts";
+export {
+  type ActName,
+  type AxesOfShort,
+  getActName,
+  type OuterShort,
+  type Short,
+  type ShortNames,
+  type TupleKey,
+} from "./models/act-names.ts";
 export type {
   AsyncOptions,
   ForwardOptions,
@@ -103,15 +115,7 @@ export type {
 export { type CacheOf, HookedTransformer } from "./models/hooked-transformer.ts";
 export type { LoadOptions } from "./models/load-options.ts";
 export type { TransformerConfig } from "./models/transformer-config.ts";
-export type {
-  AxesOfShort,
-  BlockPoints,
-  OuterPoints,
-  ShortKey,
-  ShortNames,
-  TransformerPoints,
-  TupleKey,
-} from "./models/transformer-points.ts";
+export type { BlockPoints, OuterPoints, TransformerPoints } from "./models/transformer-points.ts";
 export {
   type TokenPositionOptions,
   type ToTokensOptions,
