@@ -115,7 +115,13 @@ export type {
 export { type CacheOf, HookedTransformer } from "./models/hooked-transformer.ts";
 export type { LoadOptions } from "./models/load-options.ts";
 export type { TransformerConfig } from "./models/transformer-config.ts";
-export type { BlockPoints, OuterPoints, TransformerPoints } from "./models/transformer-points.ts";
+export type {
+  BlockPoints,
+  OuterPoints,
+  SplitNormKeys,
+  TransformerKeys,
+  TransformerPoints,
+} from "./models/transformer-points.ts";
 export {
   type TokenPositionOptions,
   type ToTokensOptions,

@@ -82,8 +82,8 @@ describe("keys", () => {
 
 describe("what is not there is explained", () => {
   const tokens = TOKENS;
-  const reason = (cache: ActivationCache<never> | ActivationCache, key: string): string => {
-    const error = thrown(() => (cache as ActivationCache).get(key));
+  const reason = (cache: ActivationCache, key: string): string => {
+    const error = thrown(() => cache.get(key));
     expect(error).toMatchObject({ code: "not_cached", details: { key } });
     return error instanceof HooklensError ? error.message : "";
   };

@@ -6,12 +6,19 @@ import type { PosSlice } from "../hooks/caching.ts";
 import { warn } from "../hooks/logger.ts";
 import type { AxesOfKey, DynamicKey, Recorded } from "../hooks/names.ts";
 import { type AxesOfShort, type Short, shortName, type TupleKey } from "../models/act-names.ts";
-import type { TransformerPoints } from "../models/transformer-points.ts";
+import { pointOfKey, type TransformerKeys } from "../models/transformer-points.ts";
 import { describe } from "../tensor/base.ts";
 import { tidy } from "../tensor/memory.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { ActivationMap, type AxesLookup, type CacheKey, pointOf, whatThereIs } from "./activation-map.ts";
+import {
+  ActivationMap,
+  type AxesLookup,
+  type CacheKey,
+  gradientsApart,
+  pointOf,
+  whatThereIs,
+} from "./activation-map.ts";
 import { readCache, writeCache } from "./cache-file.ts";
 import { type CacheMeta, reasonsAgainst } from "./cache-meta.ts";
 import { type AxisOf, type CacheSlice, checkSlice, type Sliced, sliceNamed } from "./cache-slice.ts";
@@ -56,7 +63,7 @@ export interface LoadCacheOptions<RemoveBatch extends boolean = boolean> {
  *
  * @category By the names of a transformer
  */
-export class ActivationCache<P = TransformerPoints> extends ActivationMap<P> {
+export class ActivationCache<P = TransformerKeys> extends ActivationMap<P> {
   readonly #source: CacheSource;
   #meta: CacheMeta;
   #hasBatchDim: boolean;
@@ -160,7 +167,7 @@ export class ActivationCache<P = TransformerPoints> extends ActivationMap<P> {
       });
     }
     // Throws for names of no point.
-    this.#source.isDefault(full);
+    this.#source.isDefault(pointOfKey(full));
     return full + grad;
   }
 
@@ -181,10 +188,17 @@ export class ActivationCache<P = TransformerPoints> extends ActivationMap<P> {
     if (name !== key && !this.#meta.inclBwd) {
       return `gradients are recorded with inclBwd; ${whatThereIs(key, keys)}`;
     }
-    if (name !== key && keys.includes(name)) {
+    const apart = gradientsApart(key, keys);
+    if (name !== key && keys.includes(name) && apart === null) {
       return `its activation is recorded, but no gradient reached it: the loss does not depend on it, or its elements are whole numbers; ${whatThereIs(key, keys)}`;
     }
-    const reasons = reasonsAgainst(name, this.#meta, this.#source.layers, this.#source.isDefault(name));
+    if (apart !== null) return apart;
+    const reasons = reasonsAgainst(
+      name,
+      this.#meta,
+      this.#source.layers,
+      this.#source.isDefault(pointOfKey(name)),
+    );
     const why = reasons.length > 0 ? reasons.join("; ") : "its point did not fire in the run";
     return `${why}; ${whatThereIs(key, keys)}`;
   }
@@ -359,7 +373,7 @@ export class ActivationCache<P = TransformerPoints> extends ActivationMap<P> {
   static async load<RemoveBatch extends boolean = boolean>(
     path: string,
     options: LoadCacheOptions<RemoveBatch> = {},
-  ): Promise<ActivationCache<Recorded<TransformerPoints, RemoveBatch>>> {
+  ): Promise<ActivationCache<Recorded<TransformerKeys, RemoveBatch>>> {
     checkOptionKeys("ActivationCache.load", options, ["removeBatchDim"]);
     const file = readCache(path);
     const { removeBatchDim } = options;
@@ -368,7 +382,7 @@ export class ActivationCache<P = TransformerPoints> extends ActivationMap<P> {
       throw hooklensError("invalid_file", `${path}: ${detail}`, { path, detail });
     }
     const source: CacheSource = { layers: file.layers, axes: () => [], isDefault: () => true };
-    const cache = new ActivationCache<Recorded<TransformerPoints, RemoveBatch>>(source, file.meta);
+    const cache = new ActivationCache<Recorded<TransformerKeys, RemoveBatch>>(source, file.meta);
     cache.#hasBatchDim = file.hasBatchDim;
     for (const [key, tensor] of file.tensors) {
       cache.put(key, tensor);

@@ -160,7 +160,8 @@ export class ActivationMap<P = unknown> implements Iterable<[CacheKey<P>, Tensor
   /** Why nothing is recorded under a key, as far as it can be told, and what is. @internal */
   protected whyMissing(key: string, keys: readonly string[]): string {
     const hint = key.endsWith("_grad")
-      ? "gradients are recorded with `inclBwd`, at points that the output depends on"
+      ? (gradientsApart(key, keys) ??
+        "gradients are recorded with `inclBwd`, at points that the output depends on")
       : "`namesFilter` may have excluded it, its point may not have fired, or it is recorded only when named";
     return `${hint}; ${whatThereIs(key, keys)}`;
   }
@@ -169,6 +170,13 @@ export class ActivationMap<P = unknown> implements Iterable<[CacheKey<P>, Tensor
 /** The name of the point in a key, which may be that of its gradient. */
 export function pointOf(key: string): string {
   return key.endsWith("_grad") ? key.slice(0, -"_grad".length) : key;
+}
+
+/** Where the gradients of a key are that have no sum, because the point's firings had different shapes; null if none are. */
+export function gradientsApart(key: string, keys: readonly string[]): string | null {
+  const apart = keys.filter((other) => other.startsWith(`${pointOf(key)}_`) && other.endsWith("_grad"));
+  if (!key.endsWith("_grad") || apart.length === 0) return null;
+  return `several firings of the point have gradients of different shapes: see ${apart.join(", ")}`;
 }
 
 /** What is recorded, for a message about a key that is not. */

@@ -4,6 +4,7 @@ import type { ActivationCache } from "../cache/activation-cache.ts";
 import type { ActivationMap } from "../cache/activation-map.ts";
 import type { CaptureOptions, DType, EngineCache } from "../engine/engine.ts";
 import { type HooklensError, hooklensError } from "../engine/errors.ts";
+import type { TransformerKeys, TransformerPoints } from "../models/transformer-points.ts";
 import type { Range } from "../tensor/indexing.ts";
 import { keep } from "../tensor/memory.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -83,7 +84,7 @@ export type CacheOrMap<Cache, AsObject extends boolean> = [AsObject] extends [tr
 /** What a root records into unless told otherwise: built-in models into caches that know short names. */
 export type CacheFor<Root, RemoveBatch extends boolean> =
   Root extends Readonly<Record<typeof pointNames, infer P>>
-    ? ActivationCache<Recorded<P, RemoveBatch>>
+    ? ActivationCache<Recorded<[P] extends [TransformerPoints] ? TransformerKeys : P, RemoveBatch>>
     : ActivationMap<Recorded<PointsOf<Root>, RemoveBatch>>;
 
 /** The keys of {@link RunWithCacheOptions}. */
@@ -133,7 +134,9 @@ export interface Destination {
 export function into(map: Map<string, Tensor>, recorded: ActivationMap): Destination {
   const deliver = (key: string) => {
     // The caller's own, also when the model runs inside `tidy`.
-    map.set(key, keep(recorded.get(key)));
+    // Gradients of several shapes have no sum.
+    if (!recorded.has(key)) map.delete(key);
+    else map.set(key, keep(recorded.get(key)));
     // Gradients stay for the sum over the point's firings; an activation would be kept for nothing.
     if (!key.endsWith("_grad")) recorded.delete(key);
   };
@@ -153,10 +156,7 @@ export function captures(
     ...(dtype === null || dtype === undefined ? {} : { dtype }),
     ...(posSlice === null || posSlice === undefined ? {} : { posSlice: enginePosSlice(posSlice) }),
   };
-  const pairs = (suffix: string) =>
-    chosen.map(({ name }): [string, Capture] => [
-      name,
-      new Capture(store, { ...options, key: name + suffix }, deliver ?? null),
-    ]);
-  return { fwd: pairs(""), bwd: inclBwd ? pairs("_grad") : [] };
+  const pairs = () =>
+    chosen.map(({ name }): [string, Capture] => [name, new Capture(store, options, deliver ?? null)]);
+  return { fwd: pairs(), bwd: inclBwd ? pairs() : [] };
 }

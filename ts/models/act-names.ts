@@ -12,6 +12,7 @@ import {
   BLOCK_POINTS,
   type BlockPoints,
   OUTER_POINTS,
+  type TransformerKeys,
   type TransformerPoints,
 } from "./transformer-points.ts";
 
@@ -255,7 +256,7 @@ type FullName<Key> = Key extends readonly [
     : never;
 
 /** The axes of what a short or tuple key stands for, an activation or a gradient. */
-export type AxesOfShort<Key, P = TransformerPoints> =
+export type AxesOfShort<Key, P = TransformerKeys> =
   Key extends GradName<infer Short> ? AxesAt<P, FullName<Short>> : AxesAt<P, FullName<Key>>;
 
 /**

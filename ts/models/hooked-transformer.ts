@@ -35,12 +35,12 @@ import {
 } from "./forward-options.ts";
 import { configJson, engineOptions, folderOf, type LoadOptions } from "./load-options.ts";
 import type { TransformerConfig } from "./transformer-config.ts";
-import type { TransformerPoints } from "./transformer-points.ts";
+import { pointOfKey, type TransformerKeys, type TransformerPoints } from "./transformer-points.ts";
 import { TransformerText, textsOf } from "./transformer-text.ts";
 
 /** What a transformer's `runWithCache` records into. */
 export type CacheOf<RemoveBatch extends boolean, AsObject extends boolean> = CacheOrMap<
-  ActivationCache<Recorded<TransformerPoints, RemoveBatch>>,
+  ActivationCache<Recorded<TransformerKeys, RemoveBatch>>,
   AsObject
 >;
 
@@ -302,7 +302,7 @@ export class HookedTransformer extends TransformerText {
     const source: CacheSource = {
       layers: this.cfg.n_layers,
       axes: (name, { shape }) =>
-        points.get(name)?.axesOf({ shape: removeBatchDim ? [1, ...shape] : shape }) ?? [],
+        points.get(pointOfKey(name))?.axesOf({ shape: removeBatchDim ? [1, ...shape] : shape }) ?? [],
       isDefault: (name) => {
         const point = points.get(name);
         if (point === undefined) registry.select([name]);

@@ -28,12 +28,13 @@ export interface BlockPoints {
   readonly hook_v_input: readonly ["batch", "pos", "head", "d_model"];
   /**
    * What the norm before attention divides by. In models with norms. While something looks at the heads' own inputs it
-   * has an axis `head` after `pos`.
+   * has an axis `head` after `pos`, and fires for queries, keys and values in turn: see {@link SplitNormKeys}.
    */
   readonly "ln1.hook_scale": readonly ["batch", "pos", "one"];
   /**
    * The normalised residual stream before attention, without the norm's weight and bias. In models with norms. While
-   * something looks at the heads' own inputs it has an axis `head` after `pos`.
+   * something looks at the heads' own inputs it has an axis `head` after `pos`, and fires for queries, keys and values
+   * in turn: see {@link SplitNormKeys}.
    */
   readonly "ln1.hook_normalized": readonly ["batch", "pos", "d_model"];
   /** What queries and keys read: the normalised residual stream plus positions. In shortformer models only. */
@@ -114,6 +115,39 @@ export interface OuterPoints {
 export type TransformerPoints = OuterPoints & {
   readonly [Name in keyof BlockPoints as `blocks.${number}.${Name}`]: BlockPoints[Name];
 };
+
+/**
+ * What a cache holds besides its points, behind `blocks.N.`, of a run in which queries, keys and values had inputs of
+ * their own: `hook_q_input`, `hook_k_input` or `hook_v_input` was looked at. The points of the norm before attention then
+ * fire once for each; hooks are told these names, and captures of the points store under them too.
+ *
+ * Under the points' own names are the activation of the value input, and the total gradient. Where queries outnumber
+ * keys and values there is no total: their gradients have different shapes.
+ */
+export interface SplitNormKeys {
+  /** What the norm of the query input divides by. */
+  readonly "ln1.hook_scale_q": readonly ["batch", "pos", "head", "one"];
+  /** What the norm of the key input divides by. */
+  readonly "ln1.hook_scale_k": readonly ["batch", "pos", "head", "one"];
+  /** What the norm of the value input divides by. */
+  readonly "ln1.hook_scale_v": readonly ["batch", "pos", "head", "one"];
+  /** The normalised query input, without the norm's weight and bias. */
+  readonly "ln1.hook_normalized_q": readonly ["batch", "pos", "head", "d_model"];
+  /** The normalised key input, without the norm's weight and bias. */
+  readonly "ln1.hook_normalized_k": readonly ["batch", "pos", "head", "d_model"];
+  /** The normalised value input, without the norm's weight and bias. */
+  readonly "ln1.hook_normalized_v": readonly ["batch", "pos", "head", "d_model"];
+}
+
+/** The keys of a transformer's cache: its points, and {@link SplitNormKeys} behind `blocks.N.`. */
+export type TransformerKeys = TransformerPoints & {
+  readonly [Name in keyof SplitNormKeys as `blocks.${number}.${Name}`]: SplitNormKeys[Name];
+};
+
+/** The point that a key of {@link SplitNormKeys} belongs to; other keys stand for themselves. Internal. */
+export function pointOfKey(key: string): string {
+  return key.replace(/(\.ln1\.hook_(?:scale|normalized))_[qkv]$/, "$1");
+}
 
 /** The keys of {@link BlockPoints}, for where the program runs. */
 export const BLOCK_POINTS: Readonly<Record<keyof BlockPoints, true>> = {

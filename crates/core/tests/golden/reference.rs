@@ -3,7 +3,7 @@
 use crate::compare::{Tolerance, Worst};
 use crate::fixture::{Fixture, Tensors};
 use hooklens_core::hooks::{
-    AddOptions, CacheStore, CallbackId, CaptureOptions, Direction, HookBody, HookFilter, HookPointId, Trampoline,
+    AddOptions, CacheStore, CallSite, CallbackId, CaptureOptions, Direction, HookBody, HookFilter, Trampoline,
 };
 use hooklens_core::models::{ForwardRequest, Model, ReturnType};
 use hooklens_core::ops::Scalar;
@@ -95,7 +95,7 @@ fn check_points(model: &Model, tokens: &Tensor, expected: &Tensors, prefix: &str
 struct Halve;
 
 impl Trampoline for Halve {
-    fn call(&self, _: CallbackId, _: HookPointId, _: Direction, _: &str, value: &Tensor) -> Result<Option<Tensor>> {
+    fn call(&self, _: CallbackId, _: CallSite<'_>, value: &Tensor) -> Result<Option<Tensor>> {
         value.mul_scalar(Scalar::Float(0.5)).map(Some)
     }
 }
