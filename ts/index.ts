@@ -1,7 +1,13 @@
 /** hooklens: see and change every activation and every gradient inside a transformer. */
 
 export { type ExplainOptions, explain } from "./analysis/explain.ts";
-export type { Candidate, ExplainReport, LensRow, PromptToken } from "./analysis/explain-report.ts";
+export type {
+  Candidate,
+  ExplainReport,
+  HeadPatterns,
+  LensRow,
+  PromptToken,
+} from "./analysis/explain-report.ts";
 export { ActivationCache, type LoadCacheOptions } from "./cache/activation-cache.ts";
 export { ActivationMap, type CacheKey } from "./cache/activation-map.ts";
 export type { CacheMeta } from "./cache/cache-meta.ts";
@@ -132,3 +138,4 @@ export * from "./tensor/index.ts";
 export type { Batch, Ids, Tokens } from "./text/batch.ts";
 export { type PaddingSide, Tokenizer } from "./text/tokenizer.ts";
 export * from "./train/index.ts";
+export * from "./viz/index.ts";

@@ -11,17 +11,21 @@ mod mask;
 mod mlp;
 mod norm;
 mod points;
+mod rope_parameters;
+mod rope_scaling;
 mod rotary;
 mod weights;
 
 pub use activation::Activation;
-pub use rotary::{RotaryConfig, RotaryScaling};
+pub use rope_scaling::RotaryScaling;
+pub use rotary::RotaryConfig;
 
 pub(crate) use attention::soft_cap;
 pub(crate) use block::block;
 pub(crate) use mask::AttentionMask;
 pub(crate) use norm::{branch_norm, norm};
 pub(crate) use points::{BlockPoints, DecoderPoints, sizes as point_sizes};
+pub(crate) use rope_parameters::{RopeContext, rope_type};
 pub(crate) use rotary::RotaryTable;
 pub(crate) use weights::{BlockWeights, NormWeights, PackedAttn, WeightSpec, Weights, affine, weight_specs};
 
