@@ -98,18 +98,13 @@ type NormPart = keyof BlockPoints extends infer Key
     : never
   : never;
 
-/** @inline */
-type WithoutDot<Part extends string> = Part extends `${string}.${string}` ? never : Part;
-
 /** Short names of points outside the blocks; those of norms mean the last one. */
 export type OuterShort = "embed" | "pos_embed" | "tokens" | NormName;
 
 /**
- * Short and long names of the parts of a block: attention, the MLP, and the block itself.
+ * Names of the block itself as a part.
  * @inline
  */
-type AnyPart = "a" | "attn" | "attention" | "m" | "mlp" | OfBlock;
-/** @inline */
 type OfBlock = "b" | "block" | "blocks";
 
 /**
