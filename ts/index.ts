@@ -8,11 +8,14 @@ export type {
   LensRow,
   PromptToken,
 } from "./analysis/explain-report.ts";
-export { ActivationCache, type CacheMeta } from "./cache/activation-cache.ts";
+export { ActivationCache, type LoadCacheOptions } from "./cache/activation-cache.ts";
 export { ActivationMap, type CacheKey } from "./cache/activation-map.ts";
+export type { CacheMeta } from "./cache/cache-meta.ts";
+export type { AxisOf, CacheSlice, Sliced } from "./cache/cache-slice.ts";
 export type { Bits, DeviceName, DType } from "./engine/engine.ts";
 export * from "./engine/errors.ts";
 export type {
+  CacheFor,
   CacheOrMap,
   CachingOptions,
   IntoCacheOptions,
@@ -96,6 +99,15 @@ export type {
 } from "./hooks/names.ts";
 export { HookScope } from "./hooks/scope.ts";
 export type { NamesFilter } from "./hooks/selection.ts";
+export {
+  type ActName,
+  type AxesOfShort,
+  getActName,
+  type OuterShort,
+  type Short,
+  type ShortNames,
+  type TupleKey,
+} from "./models/act-names.ts";
 export type {
   AsyncOptions,
   ForwardOptions,
@@ -131,15 +143,11 @@ export { type SampleLogitsOptions, sampleLogits } from "./models/sample-logits.t
 export type { TransformerConfig } from "./models/transformer-config.ts";
 export { TransformerGeneration } from "./models/transformer-generation.ts";
 export type {
-  AxesOfShort,
   BlockPoints,
   OuterPoints,
-  ShortKey,
-  ShortNames,
   SplitNormKeys,
   TransformerKeys,
   TransformerPoints,
-  TupleKey,
 } from "./models/transformer-points.ts";
 export {
   type TokenPositionOptions,

@@ -25,6 +25,7 @@ const ADDON: Members<NativeModule> = {
   setTrampoline: true,
   createRegistry: true,
   createCache: true,
+  actName: true,
   loadModel: true,
   createModel: true,
   readTensors: true,

@@ -272,11 +272,16 @@ export interface Engine {
   setTrampoline(run: Trampoline): void;
   createRegistry(points: readonly PointInfo[]): EngineRegistry;
   createCache(): EngineCache;
+  /** The full name of a point that a short one stands for, such as `k6` or `k` in layer 6; it need not exist. */
+  actName(short: { readonly name: string; readonly layer?: number; readonly part?: string }): string;
   /** Reads an HF directory or a reference-native one (`tl_config.json`). */
   loadModel(directory: string, options: { readonly dtype?: DType; readonly device?: string }): EngineModel;
   /** A model with random weights, from a reference-style config as JSON. */
   createModel(configJson: string, options: { readonly dtype?: DType; readonly device?: string }): EngineModel;
-  readTensors(path: string): { name: string; tensor: EngineTensor }[];
+  readTensors(path: string): {
+    tensors: { name: string; tensor: EngineTensor }[];
+    metadata: { name: string; text: string }[];
+  };
   writeTensors(
     path: string,
     tensors: readonly { name: string; tensor: EngineTensor }[],
