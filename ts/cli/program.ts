@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 import { explainCommand } from "./explain-command.ts";
 import { hooksCommand, infoCommand } from "./info-command.ts";
+import { generateCommand } from "./generate-command.ts";
 
 /** What the command line needs of the world. */
 export interface Terminal {
@@ -62,6 +63,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   program.addCommand(explainCommand(terminal).copyInheritedSettings(program));
   program.addCommand(infoCommand(terminal).copyInheritedSettings(program));
   program.addCommand(hooksCommand(terminal).copyInheritedSettings(program));
+  program.addCommand(generateCommand(terminal).copyInheritedSettings(program));
 
   try {
     await program.parseAsync(args, { from: "user" });
