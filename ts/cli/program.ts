@@ -2,8 +2,8 @@
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 import { explainCommand } from "./explain-command.ts";
-import { hooksCommand, infoCommand } from "./info-command.ts";
 import { generateCommand } from "./generate-command.ts";
+import { hooksCommand, infoCommand } from "./info-command.ts";
 
 /** What the command line needs of the world. */
 export interface Terminal {
