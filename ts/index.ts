@@ -101,7 +101,13 @@ export type {
   ReturnType,
 } from "./models/forward-options.ts";
 export { type CacheOf, HookedTransformer } from "./models/hooked-transformer.ts";
-export type { LoadOptions } from "./models/load-options.ts";
+export type { LoadOptions, ModelOptions } from "./models/load-options.ts";
+export type {
+  ProcessingOptions,
+  ProcessingRecord,
+  ProcessingStep,
+  ProcessingSteps,
+} from "./models/processing.ts";
 export type { TransformerConfig } from "./models/transformer-config.ts";
 export type {
   AxesOfShort,

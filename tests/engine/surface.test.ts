@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import type {
   Engine,
   EngineCache,
+  EngineLoading,
   EngineModel,
   EngineRegistry,
   EngineRun,
@@ -23,7 +24,7 @@ const ADDON: Members<NativeModule> = {
   setTrampoline: true,
   createRegistry: true,
   createCache: true,
-  loadModel: true,
+  startLoading: true,
   createModel: true,
   readTensors: true,
   writeTensors: true,
@@ -89,7 +90,15 @@ const MODEL: Members<EngineModel> = {
   parameterNames: true,
   parameter: true,
   setTrainable: true,
+  process: true,
+  processing: true,
   dispose: true,
+};
+
+const LOADING: Members<EngineLoading> = {
+  finish: true,
+  progress: true,
+  cancel: true,
 };
 
 const RUN: Members<EngineRun> = {
@@ -101,6 +110,7 @@ const CLASSES = {
   EngineTensor: TENSOR,
   EngineRegistry: REGISTRY,
   EngineCache: CACHE,
+  EngineLoading: LOADING,
   EngineModel: MODEL,
   EngineRun: RUN,
 };

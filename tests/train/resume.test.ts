@@ -111,6 +111,6 @@ describe("publishing", () => {
     };
     writeFileSync(join(directory, "config.json"), JSON.stringify(json));
     publish(trainer.model, directory);
-    expect(evaluate(TinyModel.load(directory), stream)).toBeCloseTo(trainer.evaluate(stream), 5);
+    expect(evaluate(await TinyModel.load(directory), stream)).toBeCloseTo(trainer.evaluate(stream), 5);
   });
 });

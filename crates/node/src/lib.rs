@@ -6,6 +6,7 @@
 //! | [`tensor`], [`handles`] | the class `EngineTensor`; the tensors that its objects stand for |
 //! | [`registry`], [`cache`] | the classes `EngineRegistry` and `EngineCache` |
 //! | [`model`] | the classes `EngineModel` and `EngineRun` |
+//! | [`loading`] | the class `EngineLoading` |
 //! | [`files`] | safetensors |
 //! | [`args`], [`fields`], [`bits`] | plain arguments; option objects; typed arrays |
 //! | [`boundary`] | what every call passes through: errors as data, panics as errors |
@@ -25,6 +26,7 @@ mod engine;
 mod fields;
 mod files;
 mod handles;
+mod loading;
 mod memory;
 mod model;
 mod persistent;

@@ -69,17 +69,19 @@ pub(super) struct WeightMap {
 }
 
 impl WeightMap {
-    /// Reads and packs everything.
+    /// Reads and packs what `config` asks for, of a checkpoint that `stored` describes.
     ///
     /// # Errors
     /// `weight_mismatch` naming every tensor that is missing, superfluous or of another shape; what reading fails with.
     pub(super) fn read(
         &self,
+        stored: &ModelConfig,
         config: &ModelConfig,
         source: &dyn WeightSource,
         options: &LoadOptions,
     ) -> Result<Weights> {
-        check(source, &self.expected(config), self.ignored)?;
+        check(source, &self.expected(stored), self.ignored)?;
+        options.begin(self.expected(config).values().map(Vec::as_slice))?;
         let reader = Reader { source, options };
         let mut named = IndexMap::new();
         let mut packed = Vec::with_capacity(self.blocks.len());
@@ -96,9 +98,9 @@ impl WeightMap {
         named.insert("embed.W_E".to_owned(), embed);
         named.insert("unembed.W_U".to_owned(), unembed);
         if let Some(pos) = &self.pos {
-            named.insert("pos_embed.W_pos".to_owned(), reader.read(pos)?);
+            named.insert("pos_embed.W_pos".to_owned(), reader.rows(pos, config.n_ctx)?);
         }
-        for (layer, block) in self.blocks.iter().enumerate() {
+        for (layer, block) in self.blocks(config).enumerate() {
             let at = |name: &str| format!("blocks.{layer}.{name}");
             reader.norm(&block.ln1, &at("ln1"), &mut named)?;
             reader.norm(&block.ln2, &at("ln2"), &mut named)?;
@@ -119,6 +121,11 @@ impl WeightMap {
         Weights::new(config, named, Some(packed))
     }
 
+    /// The blocks that a model has, which may be fewer than the checkpoint's.
+    fn blocks(&self, config: &ModelConfig) -> impl Iterator<Item = &BlockMap> {
+        self.blocks.iter().take(config.n_layers)
+    }
+
     /// Every tensor that must be there, with its shape.
     fn expected(&self, config: &ModelConfig) -> IndexMap<String, Vec<usize>> {
         let mut expected = IndexMap::new();
@@ -132,7 +139,7 @@ impl WeightMap {
                 expected.insert(bias.clone(), vec![output]);
             }
         };
-        for block in &self.blocks {
+        for block in self.blocks(config) {
             let QkvMap::Fused(qkv) = &block.qkv;
             linear(qkv, d_model, q_width + 2 * kv_width);
             linear(&block.o, q_width, d_model);
@@ -142,7 +149,7 @@ impl WeightMap {
         if let Some(unembed) = &self.unembed {
             linear(unembed, d_model, config.d_vocab_out);
         }
-        let norms = self.blocks.iter().flat_map(|block| [&block.ln1, &block.ln2]).chain([&self.ln_final]);
+        let norms = self.blocks(config).flat_map(|block| [&block.ln1, &block.ln2]).chain([&self.ln_final]);
         for norm in norms {
             expected.insert(norm.weight.clone(), vec![d_model]);
             if let Some(bias) = &norm.bias {
@@ -185,14 +192,15 @@ pub(super) fn check(
     Err(Error::WeightMismatch { name: (*first).to_owned(), detail })
 }
 
-struct Reader<'a> {
-    source: &'a dyn WeightSource,
-    options: &'a LoadOptions,
+pub(super) struct Reader<'a> {
+    pub(super) source: &'a dyn WeightSource,
+    pub(super) options: &'a LoadOptions,
 }
 
 impl Reader<'_> {
-    fn read(&self, name: &str) -> Result<Tensor> {
+    pub(super) fn read(&self, name: &str) -> Result<Tensor> {
         let tensor = self.source.read(name, Some(self.options.dtype), &self.options.device)?;
+        self.options.advance(tensor.elem_count())?;
         if tensor.dtype() == self.options.dtype {
             return Ok(tensor);
         }
@@ -201,6 +209,16 @@ impl Reader<'_> {
             expected: format!("floats in '{name}'"),
             got: tensor.dtype().name().into(),
         })
+    }
+
+    /// The first `count` rows of a matrix.
+    pub(super) fn rows(&self, name: &str, count: usize) -> Result<Tensor> {
+        let all = self.read(name)?;
+        if all.dims().first() == Some(&count) {
+            return Ok(all);
+        }
+        // A copy, so that the rest is let go of.
+        Tensor::constant(all.data().narrow(0, 0, count)?.copy()?)
     }
 
     /// `[in, out]`, as a view where it is stored the other way round.
@@ -225,9 +243,4 @@ impl Reader<'_> {
         let qkv_bias = map.bias.as_ref().map(|bias| self.read(bias)).transpose()?;
         Ok(PackedAttn { qkv: self.matrix(map)?, qkv_bias, o: self.matrix(&block.o)? })
     }
-}
-
-/// Reads a tensor as it is, for formats that need nothing of the above.
-pub(super) fn read_float(source: &dyn WeightSource, name: &str, options: &LoadOptions) -> Result<Tensor> {
-    Reader { source, options }.read(name)
 }

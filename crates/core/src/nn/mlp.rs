@@ -4,7 +4,6 @@ use super::points::MlpPoints;
 use super::weights::{MlpWeights, affine};
 use super::{Pass, norm};
 use crate::error::Result;
-use crate::models::NormKind;
 use crate::tensor::Tensor;
 
 /// `[batch, pos, d_model] -> [batch, pos, d_model]`.
@@ -13,7 +12,7 @@ pub(crate) fn mlp(pass: &Pass<'_>, points: &MlpPoints, weights: &MlpWeights, x: 
     let post = match &weights.w_gate {
         Some(gate) => {
             let pre = pass.fire(points.pre, affine(x, gate, weights.b_gate.as_ref())?)?;
-            let linear = pass.fire_if(points.pre_linear, affine(x, &weights.w_in, None)?)?;
+            let linear = pass.fire_if(points.pre_linear, affine(x, &weights.w_in, weights.b_pre_linear.as_ref())?)?;
             let product = act.apply(&pre)?.mul(&linear)?;
             match &weights.b_in {
                 Some(b) => product.add(b)?,
@@ -26,8 +25,7 @@ pub(crate) fn mlp(pass: &Pass<'_>, points: &MlpPoints, weights: &MlpWeights, x: 
             match (points.ln, &weights.ln) {
                 (Some(ln), Some(ln_weights)) => {
                     let mid = pass.fire_if(points.mid, mid)?;
-                    let kind = pass.config.normalization.unwrap_or(NormKind { centered: true, learned: true });
-                    norm(pass, kind, ln, ln_weights, &mid)?
+                    norm(pass, pass.config.mlp_norm(), ln, ln_weights, &mid)?
                 }
                 _ => mid,
             }
