@@ -25,6 +25,7 @@ const ADDON: Members<NativeModule> = {
   createRegistry: true,
   createCache: true,
   startLoading: true,
+  actName: true,
   createModel: true,
   readTensors: true,
   writeTensors: true,

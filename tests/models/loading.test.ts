@@ -1,6 +1,6 @@
 // Loading: progress, aborting, an event loop that stays alive, parts of a checkpoint, dtypes, and the way back to disk.
 
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -18,7 +18,7 @@ async function withLarge<T>(megabytes: number, body: (folder: string) => Promise
     const n_layers = Math.round(megabytes / 12.6);
     const config = { n_layers, d_model: 512, d_head: 64, n_ctx: 64, d_vocab: 64, act_fn: "gelu", seed: 1 };
     using model = HookedTransformer.fromConfig(config);
-    model.save(join(folder, "model.safetensors"));
+    await model.save(join(folder, "model.safetensors"));
     writeFileSync(join(folder, "tl_config.json"), JSON.stringify(model.cfg));
     return await body(folder);
   } finally {
@@ -82,7 +82,7 @@ describe("parts of a checkpoint", () => {
     try {
       const config = { n_layers: 1, d_model: 8, d_head: 4, n_ctx: 4, d_vocab: 9, act_fn: "relu", seed: 1 };
       const model = HookedTransformer.fromConfig({ ...config, positional_embedding_type: "rotary" });
-      model.save(join(folder, "model.safetensors"));
+      await model.save(join(folder, "model.safetensors"));
       writeFileSync(join(folder, "tl_config.json"), JSON.stringify(model.cfg));
       const long = await HookedTransformer.fromPretrained(folder, { nCtx: 6 });
       expect(long.forward([1, 2, 3, 4, 5, 6]).shape).toEqual([1, 6, 9]);
@@ -117,9 +117,8 @@ describe("dtypes", () => {
       expect([model.cfg.dtype, model.W_E.dtype, model.forward(IDS).dtype]).toEqual([dtype, dtype, dtype]);
       await withCopy(async (folder) => {
         const own = join(folder, "own");
-        const { mkdirSync } = await import("node:fs");
         mkdirSync(own);
-        model.save(join(own, "model.safetensors"));
+        await model.save(join(own, "model.safetensors"));
         writeFileSync(join(own, "tl_config.json"), JSON.stringify(model.cfg));
         copyFileSync(join(folder, "tokenizer.json"), join(own, "tokenizer.json"));
         const back = await HookedTransformer.fromPretrained(own, { dtype });

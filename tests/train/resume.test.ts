@@ -98,7 +98,7 @@ describe("publishing", () => {
     expect(shapes.get("transformer.h.0.mlp.c_proj.weight")).toEqual([64, 16]);
   });
 
-  test("a published model read back has the same loss", () => {
+  test("a published model read back has the same loss", async () => {
     const trainer = new Trainer(settings, stream);
     for (let i = 0; i < 5; i++) trainer.takeStep();
     roundToHalf(trainer.model);

@@ -12,6 +12,10 @@ export interface Terminal {
   /** Columns of the terminal; undefined if not known. */
   readonly columns: number | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** What relative paths start from. */
+  readonly cwd: string;
+  /** Where progress is drawn; undefined where nobody would see it. */
+  readonly progress?: NodeJS.WriteStream | undefined;
 }
 
 const require = createRequire(import.meta.url);

@@ -69,9 +69,8 @@ export type HookBody =
   | { readonly kind: "intervention"; readonly json: string; readonly tensors: readonly EngineTensor[] }
   | { readonly kind: "capture"; readonly cache: EngineCache; readonly options: CaptureOptions };
 
+/** Captures store under the point's name, with `_grad` for gradients. */
 export interface CaptureOptions {
-  /** Key to store under; by default the point's name, with `_grad` for backward captures. */
-  readonly key?: string;
   readonly removeBatchDim?: boolean;
   /** Positions to keep, as `[start, stop, step]` or a list of indices. The axis stays. */
   readonly posSlice?:
@@ -126,10 +125,13 @@ export interface EngineRegistry {
   list(point?: number): HandleInfo[];
   /** Resolves exact names, globs and lists to point numbers; throws `unknown_hook` with suggestions. */
   select(names: readonly string[]): number[];
-  /** Passes an activation through a point: gives the very handle `x` if the hooks left it alone, else another. */
-  fire(point: number, x: EngineTensor): EngineTensor;
+  /**
+   * Passes an activation through a point: gives the very handle `x` if the hooks left it alone, else another. `name` is
+   * one of this firing's own: hooks are told it, and captures store under it too.
+   */
+  fire(point: number, x: EngineTensor, name?: string): EngineTensor;
   /** {@link fire} for a gradient and backward hooks. Captures add up what comes in one backward pass. */
-  fireGradient(point: number, gradient: EngineTensor): EngineTensor;
+  fireGradient(point: number, gradient: EngineTensor, name?: string): EngineTensor;
   /** How many recorded operations, in graphs still alive, run hooks of this registry in a backward pass. */
   recorded(): number;
   /** Callback numbers that nothing refers to any more (neither a handle nor a recorded graph). */
@@ -144,7 +146,7 @@ export type Trampoline = (
   callback: number,
   point: number,
   dir: HookDir,
-  /** The name to show: the point's own, or the alias being run. */
+  /** The name to show: the alias being run, the firing's own, or the point's. */
   name: string,
   value: EngineTensor,
 ) => EngineTensor | null | false;
@@ -238,11 +240,16 @@ export interface Engine {
   setTrampoline(run: Trampoline): void;
   createRegistry(points: readonly PointInfo[]): EngineRegistry;
   createCache(): EngineCache;
+  /** The full name of a point that a short one stands for, such as `k6` or `k` in layer 6; it need not exist. */
+  actName(short: { readonly name: string; readonly layer?: number; readonly part?: string }): string;
   /** Begins to read an HF directory or a reference-native one (`tl_config.json`). */
   startLoading(directory: string, options: LoadRequest): EngineLoading;
   /** A model with random weights, from a reference-style config as JSON. */
   createModel(configJson: string, options: { readonly dtype?: DType; readonly device?: string }): EngineModel;
-  readTensors(path: string): { name: string; tensor: EngineTensor }[];
+  readTensors(path: string): {
+    tensors: { name: string; tensor: EngineTensor }[];
+    metadata: { name: string; text: string }[];
+  };
   writeTensors(
     path: string,
     tensors: readonly { name: string; tensor: EngineTensor }[],

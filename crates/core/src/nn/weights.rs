@@ -69,7 +69,9 @@ pub(crate) fn weight_specs(config: &ModelConfig) -> Vec<WeightSpec> {
             if config.gated_mlp {
                 add(at("mlp.W_gate"), &[d_model, d_mlp]);
                 add(at("mlp.b_gate"), &[d_mlp]);
-                add(at("mlp.b_pre_linear"), &[d_mlp]);
+                if !config.bias_before_gate {
+                    add(at("mlp.b_pre_linear"), &[d_mlp]);
+                }
             }
             add(at("mlp.W_out"), &[d_mlp, d_model]);
             add(at("mlp.b_out"), &[d_model]);

@@ -24,8 +24,9 @@ pub(super) fn fold_block(block: &mut Part, config: &ModelConfig) -> Result<()> {
     let norm = LearnedNorm::take(block, "ln2", kind)?;
     if config.gated_mlp {
         norm.fold_into(block, "mlp.W_gate", "mlp.b_gate")?;
-        // `b_in` of a gated MLP is added to the product, not to this factor of it.
-        norm.fold_into(block, "mlp.W_in", "mlp.b_pre_linear")?;
+        // The reference's `b_in` is added to the product, not to this factor of it.
+        let bias = if config.bias_before_gate { "mlp.b_in" } else { "mlp.b_pre_linear" };
+        norm.fold_into(block, "mlp.W_in", bias)?;
     } else {
         norm.fold_into(block, "mlp.W_in", "mlp.b_in")?;
     }
