@@ -118,7 +118,26 @@ export type {
   Progress,
   ReturnType,
 } from "./models/forward-options.ts";
+export type {
+  FinishReason,
+  Generated,
+  GeneratedWithLogits,
+  GenerateInput,
+  GenerateOptions,
+  GenerateOutput,
+  GenerateReturn,
+  GenerateStreamOptions,
+  GenerationStep,
+  SamplingOptions,
+  TextOf,
+} from "./models/generate-options.ts";
 export { type CacheOf, HookedTransformer } from "./models/hooked-transformer.ts";
+export {
+  type CachedRows,
+  KeyValueCache,
+  type KeyValueCacheEntry,
+  type KeyValueCacheOptions,
+} from "./models/key-value-cache.ts";
 export type { LoadOptions, ModelOptions } from "./models/load-options.ts";
 export type {
   ProcessingOptions,
@@ -126,7 +145,9 @@ export type {
   ProcessingStep,
   ProcessingSteps,
 } from "./models/processing.ts";
+export { type SampleLogitsOptions, sampleLogits } from "./models/sample-logits.ts";
 export type { TransformerConfig } from "./models/transformer-config.ts";
+export { TransformerGeneration } from "./models/transformer-generation.ts";
 export type {
   BlockPoints,
   OuterPoints,
@@ -142,6 +163,6 @@ export {
 export { TransformerWeights } from "./models/transformer-weights.ts";
 export * from "./tensor/index.ts";
 export type { Batch, Ids, Tokens } from "./text/batch.ts";
-export { type PaddingSide, Tokenizer } from "./text/tokenizer.ts";
+export { type DecodeOptions, type PaddingSide, Tokenizer } from "./text/tokenizer.ts";
 export * from "./train/index.ts";
 export * from "./viz/index.ts";

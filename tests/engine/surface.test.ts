@@ -2,6 +2,8 @@ import { expect, test } from "vitest";
 import type {
   Engine,
   EngineCache,
+  EngineGeneration,
+  EngineKvCache,
   EngineLoading,
   EngineModel,
   EngineRegistry,
@@ -87,6 +89,8 @@ const MODEL: Members<EngineModel> = {
   registry: true,
   forward: true,
   start: true,
+  createKvCache: true,
+  generate: true,
   loadParameters: true,
   parameterNames: true,
   parameter: true,
@@ -107,6 +111,26 @@ const RUN: Members<EngineRun> = {
   finish: true,
 };
 
+const GENERATION: Members<EngineGeneration> = {
+  done: true,
+  advance: true,
+  stop: true,
+  sequences: true,
+};
+
+const KV_CACHE: Members<EngineKvCache> = {
+  batch: true,
+  length: true,
+  capacity: true,
+  byteSize: true,
+  frozen: true,
+  setFrozen: true,
+  clear: true,
+  layer: true,
+  attentionMask: true,
+  dispose: true,
+};
+
 const CLASSES = {
   EngineTensor: TENSOR,
   EngineRegistry: REGISTRY,
@@ -114,6 +138,8 @@ const CLASSES = {
   EngineLoading: LOADING,
   EngineModel: MODEL,
   EngineRun: RUN,
+  EngineGeneration: GENERATION,
+  EngineKvCache: KV_CACHE,
 };
 
 test("the addon exports the engine's functions and classes, and nothing else", () => {

@@ -33,11 +33,14 @@ import {
   type ModelInput,
   type ReturnType,
 } from "./forward-options.ts";
+import { readStopIds } from "./generation-config.ts";
+import { cacheHandle } from "./key-value-cache.ts";
 import { configJson, folderOf, type LoadOptions, type ModelOptions, modelRequest } from "./load-options.ts";
 import { loadModel } from "./loading.ts";
 import type { TransformerConfig } from "./transformer-config.ts";
+import { TransformerGeneration } from "./transformer-generation.ts";
 import { pointOfKey, type TransformerKeys, type TransformerPoints } from "./transformer-points.ts";
-import { TransformerText, textsOf } from "./transformer-text.ts";
+import { textsOf } from "./transformer-text.ts";
 
 /** What a transformer's `runWithCache` records into. */
 export type CacheOf<RemoveBatch extends boolean, AsObject extends boolean> = CacheOrMap<
@@ -53,13 +56,13 @@ export type CacheOf<RemoveBatch extends boolean, AsObject extends boolean> = Cac
  *
  * @category The model
  */
-export class HookedTransformer extends TransformerText {
+export class HookedTransformer extends TransformerGeneration {
   /** Exists in types only. @internal */
   declare readonly [pointNames]: TransformerPoints;
   readonly #hooks: HookStore;
 
-  private constructor(model: EngineModel, tokenizer: Tokenizer | null) {
-    super(model, tokenizer);
+  private constructor(model: EngineModel, tokenizer: Tokenizer | null, stopIds: readonly number[] = []) {
+    super(model, tokenizer, stopIds);
     const registry = model.registry();
     const infos = registry.points();
     const names = infos.map(({ name }) => name);
@@ -94,7 +97,7 @@ export class HookedTransformer extends TransformerText {
     const loaded = await loadModel(folder, options);
     const tokenizer =
       options.tokenizer === undefined ? await Tokenizer.fromDirectory(folder) : options.tokenizer;
-    return new HookedTransformer(loaded, tokenizer);
+    return new HookedTransformer(loaded, tokenizer, await readStopIds(folder));
   }
 
   /**
@@ -328,7 +331,14 @@ export class HookedTransformer extends TransformerText {
   }
 
   #request(input: ModelInput, options: ForwardOptions): ForwardRequest {
-    const { returnType = "logits", lossPerToken = false, startAtLayer, stopAtLayer, tokens } = options;
+    const {
+      returnType = "logits",
+      lossPerToken = false,
+      startAtLayer,
+      stopAtLayer,
+      tokens,
+      pastKvCache,
+    } = options;
     if (returnType !== null && !["logits", "loss", "both"].includes(returnType)) {
       throw hooklensError(
         "invalid_argument",
@@ -355,6 +365,7 @@ export class HookedTransformer extends TransformerText {
       ...(typeof stopAtLayer === "number" ? { stopAtLayer } : {}),
       ...(tokens === undefined || tokens === null ? {} : { tokens: handleOf(asIds(tokens)) }),
       ...(mask === undefined || mask === null ? {} : { attentionMask: handleOf(asIds(mask)) }),
+      ...(pastKvCache === undefined || pastKvCache === null ? {} : { kvCache: cacheHandle(pastKvCache) }),
     };
   }
 

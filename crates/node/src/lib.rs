@@ -7,6 +7,7 @@
 //! | [`registry`], [`cache`] | the classes `EngineRegistry` and `EngineCache` |
 //! | [`model`] | the classes `EngineModel` and `EngineRun` |
 //! | [`loading`] | the class `EngineLoading` |
+//! | [`generation`], [`kv_cache`] | the classes `EngineGeneration` and `EngineKvCache` |
 //! | [`files`] | safetensors |
 //! | [`args`], [`fields`], [`bits`] | plain arguments; option objects; typed arrays |
 //! | [`boundary`] | what every call passes through: errors as data, panics as errors |
@@ -25,7 +26,9 @@ mod callbacks;
 mod engine;
 mod fields;
 mod files;
+mod generation;
 mod handles;
+mod kv_cache;
 mod loading;
 mod memory;
 mod model;

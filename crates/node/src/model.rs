@@ -3,6 +3,8 @@
 use crate::args::{Flag, Int, List, Text, Whole};
 use crate::boundary::{boundary, boundary_making, boundary_pure, thrown};
 use crate::fields::Fields;
+use crate::generation::{self, EngineGeneration};
+use crate::kv_cache::EngineKvCache;
 use crate::loading::EngineLoading;
 use crate::registry::EngineRegistry;
 use crate::tensor::{EngineTensor, TensorArg};
@@ -12,6 +14,7 @@ use hooklens_core::models::{ForwardRequest, ForwardResult, LoadOptions, Model, M
 use hooklens_core::weights::{Step, Steps};
 use hooklens_core::{DType, Error, Result, Tensor};
 use napi::Env;
+use napi::bindgen_prelude::ClassInstance;
 use napi_derive::napi;
 use std::cell::RefCell;
 
@@ -132,6 +135,12 @@ fn request(fields: &Fields) -> napi::Result<ForwardRequest> {
         stop_at_layer: int(c"stopAtLayer")?,
         tokens: tensor(c"tokens")?,
         attention_mask: tensor(c"attentionMask")?,
+        cache: fields
+            .optional::<ClassInstance<'_, EngineKvCache>>(c"kvCache")?
+            .map(|cache| cache.cache())
+            .transpose()
+            .map_err(thrown)?,
+        last_position_only: false,
     })
 }
 
@@ -157,6 +166,18 @@ impl EngineModel {
     pub fn start(&self, env: Env, asked: Fields) -> napi::Result<EngineRun> {
         let asked = request(&asked)?;
         boundary_making(&env, || Ok(EngineRun { inner: RefCell::new(Some(self.model()?.start(asked)?)) }))
+    }
+
+    #[napi]
+    pub fn create_kv_cache(&self, env: Env, batch: Whole, capacity: Option<Whole>) -> napi::Result<EngineKvCache> {
+        let capacity = capacity.map(|Whole(n)| n);
+        boundary(&env, || self.model()?.new_cache(batch.0, capacity).map(EngineKvCache::of))
+    }
+
+    #[napi]
+    pub fn generate(&self, env: Env, asked: Fields) -> napi::Result<EngineGeneration> {
+        let asked = generation::request(&asked)?;
+        boundary_making(&env, || self.model()?.generate(asked).map(EngineGeneration::of))
     }
 
     #[napi]
