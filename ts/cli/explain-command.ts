@@ -39,10 +39,7 @@ hooklens-report.html in the working directory; with --json only where --html ask
 
 Colours are used on a terminal only; NO_COLOR or --no-color turns them off.`;
 
-<<<<<<< HEAD
-=======
 /** Reads a whole number of a range. */
->>>>>>> main
 export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = Number(text);
