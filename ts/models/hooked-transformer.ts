@@ -310,6 +310,7 @@ export class HookedTransformer extends TransformerGeneration {
     const { registry } = this.#hooks;
     const source: CacheSource = {
       layers: this.cfg.n_layers,
+      ...(this.tokenizer === null ? {} : { strTokens: (ids) => this.toStrTokens(ids) }),
       axes: (name, { shape }) =>
         points.get(pointOfKey(name))?.axesOf({ shape: removeBatchDim ? [1, ...shape] : shape }) ?? [],
       isDefault: (name) => {
