@@ -40,19 +40,19 @@ export class HookStore {
   readonly #numbers = new Map<LensHandle, number>();
   readonly #callbacks = new Callbacks();
   /** Whether the engine fires the points itself: they cannot move to another registry. */
-  readonly #firedByEngine: boolean;
+  readonly firedByEngine: boolean;
   #veto: Veto | null = null;
 
   private constructor(registry: EngineRegistry, points: readonly HookPoint[], firedByEngine: boolean) {
     this.registry = registry;
     this.points = points;
-    this.#firedByEngine = firedByEngine;
+    this.firedByEngine = firedByEngine;
     this.#sites = points.map((_, id) => ({ store: this, id, live: 0 }));
   }
 
   /** Puts points into a new registry under these names, with the hooks they have. */
   static build(points: readonly HookPoint[], names: readonly string[]): HookStore {
-    const foreign = points.find(({ site }) => site !== null && site.store.#firedByEngine);
+    const foreign = points.find(({ site }) => site?.store.firedByEngine === true);
     if (foreign !== undefined) {
       throw hooklensError(
         "invalid_argument",
