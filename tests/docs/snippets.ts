@@ -68,7 +68,9 @@ function withImports(code: string, library: string, exported: readonly string[])
       (m[1] ?? "").split(",").map((name) => name.trim().replace(/^type /, "")),
     ),
   );
-  const declared = new Set([...body.matchAll(/\b(?:const|let|using|class|function)\s+(\w+)/g)].map((m) => m[1]));
+  const declared = new Set(
+    [...body.matchAll(/\b(?:const|let|using|class|function)\s+(\w+)/g)].map((m) => m[1]),
+  );
   const missing = exported.filter((name) => !imported.has(name) && !declared.has(name) && uses(name, body));
   const header =
     missing.length > 0 ? `import { ${missing.join(", ")} } from ${JSON.stringify(library)};\n` : "";
