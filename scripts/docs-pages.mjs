@@ -21,6 +21,7 @@ const PARTS = [
   ["ts/text/", "Text"],
   ["ts/train/", "Training"],
   ["ts/analysis/", "Explaining a prediction"],
+  ["ts/viz/", "Pictures"],
   ["ts/tensor/create.ts", "Making tensors"],
   ["ts/tensor/random.ts", "Making tensors"],
   ["ts/tensor/axes.ts", "Types of names and axes"],

@@ -45,6 +45,33 @@ describe("every number of an explanation agrees with another way to get it", () 
     }
   });
 
+  test("the patterns of all heads and the norms, with a cache", () => {
+    const [, cache] = model.runWithCache(prompt);
+    const length = report.tokens.length;
+    expect(report.patterns.positions).toEqual(Array.from({ length }, (_, i) => i));
+    for (const [layer, heads] of report.patterns.shares.entries()) {
+      const cached = cache.get(`blocks.${layer}.attn.hook_pattern`).get(0).toArray(3);
+      for (const [head, rows] of heads.entries()) {
+        for (const [query, row] of rows.entries()) {
+          for (const [key, share] of row.entries()) {
+            expect(Math.abs(share - (cached[head]?.[query]?.[key] ?? 9))).toBeLessThan(2e-6);
+          }
+        }
+      }
+    }
+    for (const [blocks, row] of report.residualNorms.values.entries()) {
+      const hook = report.residualNorms.hooks[blocks] ?? "";
+      expect(hook).toBe(report.logitLens[blocks]?.hook);
+      const vectors = cache
+        .get(model.hookPoint(hook).name ?? "")
+        .get(0)
+        .toArray(2);
+      for (const [position, norm] of row.entries()) {
+        expect(norm).toBeCloseTo(Math.hypot(...(vectors[position] ?? [])), 3);
+      }
+    }
+  });
+
   test("the lens of the embedding, by hand", () => {
     const [, cache] = model.runWithCache(prompt);
     const residual = cache.get("hook_embed").add(cache.get("hook_pos_embed"));
@@ -74,6 +101,33 @@ describe("every number of an explanation agrees with another way to get it", () 
     }
   });
 });
+
+test("of a long prompt the patterns are those of the first position and the last ones", () => {
+  const short = explain(model, prompt, { patternPositions: 3 });
+  const last = short.tokens.length - 1;
+  expect(short.patterns.positions).toEqual([0, last - 1, last]);
+  const whole = report.patterns.shares[2]?.[1];
+  expect(short.patterns.shares[2]?.[1]).toEqual(
+    [0, last - 1, last].map((query) => [0, last - 1, last].map((key) => whole?.[query]?.[key])),
+  );
+  expect(explain(model, prompt, { patternPositions: 1 }).patterns.positions).toEqual([last]);
+});
+
+test("progress is told after every piece of work, to the end", () => {
+  const seen: { readonly done: number; readonly total: number }[] = [];
+  explain(model, prompt, { onProgress: (progress) => seen.push(progress) });
+  const total = 2 + 3 * model.cfg.n_layers;
+  expect(seen).toEqual(Array.from({ length: total }, (_, i) => ({ done: i + 1, total })));
+});
+
+test.each([{ patternPositions: 0 }, { patternPositions: 1.5 }, { onProgress: 1 }, { patern: 3 }])(
+  "options that make no sense are refused: %j",
+  (options) => {
+    expect(() => explain(model, prompt, options as object)).toThrow(
+      expect.objectContaining({ code: "invalid_argument" }),
+    );
+  },
+);
 
 test("explanations leave no hooks and no tensors behind", () => {
   explain(model, prompt);

@@ -1,11 +1,15 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { dirname, join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
 import { explain } from "../../ts/analysis/explain.ts";
 import type { ExplainReport } from "../../ts/analysis/explain-report.ts";
 import { run } from "../../ts/cli/program.ts";
 import { HookedTransformer } from "../../ts/models/hooked-transformer.ts";
+
+/** Where the command line believes to be. */
+const folder = mkdtempSync(join(tmpdir(), "hooklens-cli-"));
+afterAll(() => rmSync(folder, { recursive: true }));
 
 interface Outcome {
   readonly code: number;
@@ -15,7 +19,7 @@ interface Outcome {
 
 async function hooklens(
   args: readonly string[],
-  world: { isTTY?: boolean; env?: Record<string, string> } = {},
+  world: { isTTY?: boolean; env?: Record<string, string>; cwd?: string } = {},
 ): Promise<Outcome> {
   let [out, err] = ["", ""];
   const code = await run(args, {
@@ -28,6 +32,7 @@ async function hooklens(
     isTTY: world.isTTY ?? false,
     columns: 100,
     env: world.env ?? {},
+    cwd: world.cwd ?? folder,
   });
   return { code, out, err };
 }
@@ -148,6 +153,54 @@ describe("explain as text", () => {
   test("--no-color wins over a terminal", async () => {
     const { out } = await hooklens(["explain", prompt, "--no-color"], { isTTY: true });
     expect(out).not.toContain(escapeCode);
+  });
+});
+
+describe("explain as a page", () => {
+  const inFolder = () => mkdtempSync(join(folder, "page-"));
+
+  test("is written into the working directory, and the text says where", async () => {
+    const cwd = inFolder();
+    const { code, out } = await hooklens(["explain", prompt], { cwd });
+    expect(code).toBe(0);
+    const file = join(cwd, "hooklens-report.html");
+    expect(out).toContain(`Report  ${file}\n`);
+    const page = readFileSync(file, "utf8");
+    expect(page).toMatch(/^<!DOCTYPE html>/);
+    expect(page).toContain("Residual norms");
+    expect(Buffer.byteLength(page)).toBeLessThan(300_000);
+  });
+
+  test("goes where --html says", async () => {
+    const cwd = inFolder();
+    const { out } = await hooklens(["explain", prompt, "--html", "mine.html"], { cwd });
+    expect(readdirSync(cwd)).toEqual(["mine.html"]);
+    expect(out).toContain(join(cwd, "mine.html"));
+  });
+
+  test("is not written with --no-html, nor beside --json unless asked for", async () => {
+    const cwd = inFolder();
+    const { out } = await hooklens(["explain", prompt, "--no-html"], { cwd });
+    expect(out).not.toContain("Report");
+    await hooklens(["explain", prompt, "--json"], { cwd });
+    expect(readdirSync(cwd)).toEqual([]);
+    const both = await hooklens(["explain", prompt, "--json", "--html", "both.html"], { cwd });
+    expect(JSON.parse(both.out)).toHaveProperty("patterns");
+    expect(readdirSync(cwd)).toEqual(["both.html"]);
+  });
+
+  test("an unnamed report goes elsewhere if the working directory is no place for it", async () => {
+    const { code, out } = await hooklens(["explain", prompt], { cwd: join(folder, "not-there") });
+    expect(code).toBe(0);
+    const [, file = ""] = /Report {2}(.*)\n/.exec(out) ?? [];
+    expect(readFileSync(file, "utf8")).toContain("<!DOCTYPE html>");
+    rmSync(dirname(file), { recursive: true });
+  });
+
+  test("a named one that cannot be written is an error", async () => {
+    const { code, err } = await hooklens(["explain", prompt, "--html", "no/such/folder/r.html"]);
+    expect(code).toBe(1);
+    expect(err).toMatch(/^error: the report cannot be written to 'no\/such\/folder\/r.html'.*\n$/);
   });
 });
 

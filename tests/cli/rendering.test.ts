@@ -3,10 +3,11 @@ import { attentionPicture, strongestKeys } from "../../ts/cli/render/attention.t
 import { attentionShade, bar, shade, signedBar } from "../../ts/cli/render/bars.ts";
 import { renderExplain } from "../../ts/cli/render/explain.ts";
 import { heatTable } from "../../ts/cli/render/heat.ts";
-import { percent, signed } from "../../ts/cli/render/numbers.ts";
 import { createStyle } from "../../ts/cli/render/style.ts";
-import { clip, displayWidth, tokenLabel, toWidth } from "../../ts/cli/render/token-label.ts";
-import { sampleReport } from "./sample-report.ts";
+import { clip, displayWidth, toWidth } from "../../ts/cli/render/token-label.ts";
+import { percent, signed } from "../../ts/viz/numbers.ts";
+import { tokenLabel } from "../../ts/viz/token-label.ts";
+import { sampleReport } from "../support/sample-report.ts";
 
 const plain = createStyle({ color: false, width: 100 });
 const escapeCode = "\u001b";

@@ -2,6 +2,7 @@ import { HookedTransformer, HooklensError, noGrad, type Tensor, tidy } from "../
 import type { Stored } from "../support/golden.ts";
 import { type Difference, difference, type Tolerance } from "./closeness.ts";
 import { type Fixture, idRows, numbers, readFixture } from "./fixture.ts";
+import { compareGreedy } from "./greedy.ts";
 
 /** What came of one fixture. */
 export interface Outcome {
@@ -31,6 +32,10 @@ class Comparison {
     const sameShape = ours.shape.join() === reference.shape.join();
     const values = sameShape ? ours.toFloat32Array() : [];
     this.#differences.push(difference(name, values, numbers(reference), tolerance, counts));
+  }
+
+  include(differences: readonly Difference[]): void {
+    this.#differences.push(...differences);
   }
 
   get count(): number {
@@ -73,9 +78,9 @@ function compareRun(
       seen.add(`${label}${name}`, value, want, isPattern ? tolerances.pattern : tolerances.activation);
     // The reference's `_grad` of a point that fires several times holds one firing only; the sum is the gradient.
     const gradient = expected.get(`${name}_grad_sum`) ?? expected.get(`${name}_grad`);
-    const many = expected.has(`${name}_grad_sum`) || !/\.ln1\./.test(name) || value.rank < 4;
-    if (gradient && many)
-      seen.add(`${label}${name}_grad`, cache.get(`${name}_grad`), gradient, tolerances.gradient);
+    // Where the firings have no sum, the reference kept the one of the query input.
+    const key = cache.has(`${name}_grad`) ? `${name}_grad` : `${name}_q_grad`;
+    if (gradient) seen.add(`${label}${key}`, cache.get(key), gradient, tolerances.gradient);
   }
 }
 
@@ -137,6 +142,7 @@ export async function compareFixture(folder: string): Promise<Outcome> {
     }
     noGrad(() => compareInterventions(seen, model, fixture, tokens));
     noGrad(() => comparePadded(seen, model, fixture));
+    seen.include(await compareGreedy(model, folder));
   } catch (error) {
     if (!(error instanceof HooklensError)) throw error;
     return outcome(mayRefuse(error, fixture) ? "refused" : "failed", `${error.message} (${error.code})`);

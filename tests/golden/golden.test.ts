@@ -4,7 +4,7 @@ import { compareFixture, describeOutcome } from "./compare.ts";
 import { fixtureFolders } from "./fixture.ts";
 
 /** Part of the repository; another folder of fixtures may hold others. */
-const REQUIRED = ["gpt2", "gpt2_sharded", "tl_attn_only"];
+const REQUIRED = ["gpt2", "gpt2_sharded", "gpt_neox", "llama", "tl_attn_only"];
 
 describe("models against the reference", () => {
   it("there are fixtures to compare with", () => {

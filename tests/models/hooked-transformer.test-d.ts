@@ -59,6 +59,8 @@ describe("hooks", () => {
     model.hooks({ fwdHooks: { "blocks.0.attn.hook_pattern": (p) => p.at({ pos: 0 }).fill(0) } });
     // @ts-expect-error no such point
     model.runWithCache("text", { namesFilter: ["hook_embed", "hook_embedding"] });
+    // @ts-expect-error a key of caches, no point
+    model.hooks({ fwdHooks: { "blocks.0.ln1.hook_scale_q": () => {} } });
     // @ts-expect-error no such option
     model.runWithCache("text", { nameFilter: "hook_embed" });
   });
@@ -70,6 +72,7 @@ test("caches know the axes under full names, short names and tuples", () => {
   expectTypeOf(cache.get("pattern3").axes).toEqualTypeOf<Pattern>();
   expectTypeOf(cache.get(["attn", -1]).axes).toEqualTypeOf<Pattern>();
   expectTypeOf(cache.get("scale4ln1").axes[2]).toEqualTypeOf<"one">();
+  expectTypeOf(cache.get("blocks.0.ln1.hook_scale_q_grad").axes[2]).toEqualTypeOf<"head">();
   expectTypeOf(cache.get(["embed"]).axes).toEqualTypeOf<Residual>();
   expectTypeOf(cache.get(name)).toEqualTypeOf<Tensor>();
   expectTypeOf(cache.get(`${name}_grad`)).toEqualTypeOf<Tensor>();

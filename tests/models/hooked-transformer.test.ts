@@ -82,7 +82,7 @@ describe("names", () => {
   test("all points have the axes that their type says, and sizes fit", () => {
     const [, cache] = model.runWithCache(TOKENS, { namesFilter: () => true });
     for (const [name, value] of cache) {
-      const axes = model.hookDict.get(name)?.axes ?? [];
+      const axes = model.hookDict.get(name.replace(/(\.ln1\.hook_[a-z]+)_[qkv]$/, "$1"))?.axes ?? [];
       // With the heads' own inputs looked at, each head's is normalised by itself.
       const split = /\.ln1\./.test(name) ? [...axes.slice(0, 2), "head", ...axes.slice(2)] : axes;
       expect(value.axes, name).toEqual(split);

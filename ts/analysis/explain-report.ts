@@ -39,11 +39,22 @@ export interface LensRow {
     readonly probability: number;
     /** The score, before the softmax. */
     readonly logit: number;
-    /** How many tokens are better: 0 is the best. */
+    /** How many tokens are better, so that 0 is the best. */
     readonly rank: number;
   };
   /** The best token at each position. */
   readonly best: readonly Candidate[];
+}
+
+/** The attention patterns of all heads, for some positions of the prompt. */
+export interface HeadPatterns {
+  /** The positions that rows and columns stand for, ascending. */
+  readonly positions: readonly number[];
+  /**
+   * `[layer, head, query, key]`: how much of its attention each of these positions pays to each, rounded to 6 decimals.
+   * Rows sum to 1 where no position was left out.
+   */
+  readonly shares: readonly (readonly (readonly (readonly number[])[])[])[];
 }
 
 /** Everything that {@link explain} finds out. Plain data: it survives a trip through JSON unchanged. */
@@ -102,6 +113,15 @@ export interface ExplainReport {
     readonly chosenBy: "effect" | "user";
     /** `[query, key]`: how much of its attention each position pays to each. Rows sum to 1. */
     readonly pattern: readonly (readonly number[])[];
+  };
+  /** Attention of every head, at the positions that {@link ExplainOptions.patternPositions} leaves. */
+  readonly patterns: HeadPatterns;
+  /** Length of the residual stream's vectors. */
+  readonly residualNorms: {
+    /** Where it was read: before each block, and after the last. */
+    readonly hooks: readonly string[];
+    /** `[nLayers + 1, pos]`: the Euclidean norm over `d_model`. */
+    readonly values: readonly (readonly number[])[];
   };
   /** How much each token of the prompt speaks for the answer, to first order. */
   readonly attribution: {

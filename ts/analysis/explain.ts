@@ -4,11 +4,13 @@
  */
 
 import { hooklensError } from "../engine/errors.ts";
+import type { Progress } from "../models/forward-options.ts";
 import type { HookedTransformer } from "../models/hooked-transformer.ts";
 import { describe } from "../tensor/base.ts";
 import { fromFloat32Array, type Tensor, tidy } from "../tensor/index.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Candidate, ExplainReport, LensRow } from "./explain-report.ts";
+import { headShares, shownPositions } from "./head-patterns.ts";
 
 /** Settings of {@link explain}. */
 export interface ExplainOptions {
@@ -28,7 +30,7 @@ export interface ExplainOptions {
    */
   readonly answer?: string;
   /**
-   * The head whose attention to report.
+   * The head whose whole attention pattern to report.
    * @default the one with the largest effect
    */
   readonly head?: {
@@ -37,7 +39,17 @@ export interface ExplainOptions {
     /** Number within the layer, from 0. */
     readonly head: number;
   };
+  /**
+   * At how many positions to report the attention of all heads, which takes `nLayers * nHeads` times their square
+   * numbers. Of a longer prompt the first position and the last ones are reported.
+   * @default 128
+   */
+  readonly patternPositions?: number;
+  /** Called after each piece of work; all but the first few take about equally long. */
+  readonly onProgress?: (progress: Progress) => void;
 }
+
+const OPTION_KEYS = ["modelName", "top", "answer", "head", "patternPositions", "onProgress"];
 
 /** Positions times rows that one forward of the ablation sweep takes on at most, which bounds its memory. */
 const sweepPositions = 2048;
@@ -46,7 +58,8 @@ const sweepPositions = 2048;
  * Explains the model's next token after `prompt`.
  *
  * Takes one forward and backward, a final norm and unembedding a layer for the logit lens, and for the ablations one
- * batched forward a layer, each starting at that layer: together about as long as `nLayers * nHeads / 2` forwards.
+ * batched forward a layer, each starting at that layer: together about as long as `nLayers * nHeads / 2` forwards. The
+ * patterns take one more forward.
  *
  * @throws `invalid_argument` for an empty prompt, `context_length` for one that is too long, `not_single_token` for an
  * answer of several tokens, `index_out_of_range` for a head that does not exist.
@@ -66,15 +79,24 @@ class Explanation {
   /** `[1, pos]` */
   readonly #tokens: Tensor;
   readonly #ids: readonly number[];
+  #done = 0;
 
   constructor(model: HookedTransformer, prompt: string, options: ExplainOptions) {
     this.#model = model;
     this.#prompt = prompt;
-    checkOptionKeys("explain", options, ["modelName", "top", "answer", "head"]);
+    checkOptionKeys("explain", options, OPTION_KEYS);
     this.#options = options;
-    const { top } = options;
-    if (top !== undefined && !(Number.isInteger(top) && top > 0)) {
-      throw hooklensError("invalid_argument", `top: expected a whole number above 0, got ${describe(top)}`);
+    for (const name of ["top", "patternPositions"] as const) {
+      const count = options[name];
+      if (count === undefined || (Number.isInteger(count) && count > 0)) continue;
+      throw hooklensError(
+        "invalid_argument",
+        `${name}: expected a whole number above 0, got ${describe(count)}`,
+      );
+    }
+    const { onProgress } = options;
+    if (onProgress !== undefined && typeof onProgress !== "function") {
+      throw hooklensError("invalid_argument", `onProgress: expected a function, got ${describe(onProgress)}`);
     }
     if (prompt === "")
       throw hooklensError("invalid_argument", "the prompt is empty: there is nothing to continue");
@@ -120,15 +142,19 @@ class Explanation {
       n_ctx: nCtx,
       d_vocab: dVocab,
     } = this.#model.cfg;
-    const { answer: asked, modelName, top = 5 } = this.#options;
+    const { answer: asked, modelName, top = 5, patternPositions = 128 } = this.#options;
     const [logits, residuals] = this.#residuals();
+    this.#advance();
     const last = new NextTokens(lastPosition(logits), this.#model);
     const answerId = asked === undefined ? last.best(1)[0] : this.#model.toSingleToken(asked);
     if (answerId === undefined) throw hooklensError("internal", "the model has no vocabulary");
 
     const effects = residuals.slice(0, nLayers).map((residual, layer) => {
-      return this.#ablations(layer, residual, answerId).map((logit) => logit - last.logit(answerId));
+      const logits = this.#ablations(layer, residual, answerId);
+      this.#advance();
+      return logits.map((logit) => logit - last.logit(answerId));
     });
+    const positions = shownPositions(this.#ids.length, patternPositions);
     return {
       version: 1,
       model: {
@@ -147,11 +173,33 @@ class Explanation {
         rank: last.rank(answerId),
         chosenBy: asked === undefined ? "model" : "user",
       },
-      logitLens: residuals.map((residual, blocks) => this.#lensRow(residual, blocks, answerId)),
+      logitLens: residuals.map((residual, blocks) => {
+        const row = this.#lensRow(residual, blocks, answerId);
+        this.#advance();
+        return row;
+      }),
       headAblation: { baseline: last.logit(answerId), effects },
       attention: this.#attention(effects, residuals),
+      patterns: {
+        positions,
+        shares: residuals.slice(0, nLayers).map((residual, layer) => {
+          const shares = tidy(() => headShares(this.#pattern(layer, residual), positions));
+          this.#advance();
+          return shares;
+        }),
+      },
+      residualNorms: {
+        hooks: residualNames(nLayers),
+        values: residuals.map((residual) => tidy(() => [...norms(residual)])),
+      },
       attribution: this.#attribution(answerId),
     };
+  }
+
+  /** A piece of work is done: the first forward, and for each layer the ablations, the lens and the patterns. */
+  #advance(): void {
+    this.#done += 1;
+    this.#options.onProgress?.({ done: this.#done, total: 2 + 3 * this.#model.cfg.n_layers });
   }
 
   /** Logits `[1, pos, d_vocab]`, and the residual stream `[1, pos, d_model]` before each block and after the last. */
@@ -231,14 +279,7 @@ class Explanation {
       throw hooklensError("internal", "the model has no heads");
     const { layer, head } = chosen;
 
-    const name = `blocks.${layer}.attn.hook_pattern` as const;
-    const [, cache] = this.#model.runWithCache(residual, {
-      namesFilter: name,
-      startAtLayer: layer,
-      stopAtLayer: layer + 1,
-    });
-    using recorded = cache;
-    const pattern = recorded.get(name).narrow(1, head, 1).squeeze([0, 1]);
+    const pattern = this.#pattern(layer, residual).narrow(1, head, 1).squeeze([0, 1]);
     return {
       layer,
       head,
@@ -246,6 +287,18 @@ class Explanation {
       chosenBy: asked === undefined ? "effect" : "user",
       pattern: pattern.toArray(2),
     };
+  }
+
+  /** The patterns `[1, head, query, key]` of a layer, given the residual stream before it. */
+  #pattern(layer: number, residual: Tensor): Tensor {
+    const name = `blocks.${layer}.attn.hook_pattern` as const;
+    const [, cache] = this.#model.runWithCache(residual, {
+      namesFilter: name,
+      startAtLayer: layer,
+      stopAtLayer: layer + 1,
+    });
+    using recorded = cache;
+    return recorded.get(name);
   }
 
   #attribution(answerId: number): ExplainReport["attribution"] {
@@ -281,6 +334,11 @@ function residualNames(nLayers: number): ResidualName[] {
     (_, layer): ResidualName => `blocks.${layer}.hook_resid_pre`,
   );
   return [...before, `blocks.${nLayers - 1}.hook_resid_post`];
+}
+
+/** `[1, pos, d_model]` to the norm at each position. */
+function norms(residual: Tensor): Float32Array {
+  return residual.float().square().sum(-1).sqrt().toFloat32Array();
 }
 
 /** `[1, pos, d_vocab]` to `[d_vocab]`. */

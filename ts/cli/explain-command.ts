@@ -1,12 +1,18 @@
 import { Command, InvalidArgumentError } from "commander";
 import type { ExplainOptions } from "../analysis/explain.ts";
+import type { ExplainReport } from "../analysis/explain-report.ts";
+import { jsonText } from "./json-text.ts";
 import type { Terminal } from "./program.ts";
+import { progressBar } from "./progress.ts";
 import { renderExplain } from "./render/explain.ts";
 import { createStyle } from "./render/style.ts";
+import { writeReport } from "./report-file.ts";
 
 interface Options {
   readonly model: string;
   readonly json?: true;
+  /** Where the page goes; false for nowhere. */
+  readonly html?: string | false;
   readonly top: number;
   readonly answer?: string;
   readonly head?: { readonly layer: number; readonly head: number };
@@ -19,16 +25,22 @@ Example:
   $ hooklens explain "And God said, Let there be"
   $ hooklens explain "In the beginning" --model ./gpt2 --answer " God" --head 5.1
   $ hooklens explain "In the beginning" --json | jq .headAblation.effects
+  $ hooklens explain "In the beginning" --html report.html
 
 How to read it:
-  logit lens             the residual stream after each block, read as if it were the last: where the answer appears
+  logit lens             the residual stream after each block, read as if it were the last: where the answer appears;
+                         rank counts the better tokens, so 0 is the best guess
   effect of ablating     the answer's logit without the head's output, minus the logit with it; negative: the head helps
   attention              how much each position (row) looks at each earlier one (column)
   gradient × activation  how much each token's embedding moves the answer's logit, to first order
 
+The report is one HTML file with all of this and the attention of every head. It needs no network. It is written to
+hooklens-report.html in the working directory; with --json only where --html asks for it.
+
 Colours are used on a terminal only; NO_COLOR or --no-color turns them off.`;
 
-function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
+/** Reads a whole number of a range. */
+export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = Number(text);
     if (Number.isInteger(value) && value >= least && value <= most) return value;
@@ -46,7 +58,7 @@ function headName(text: string): { layer: number; head: number } {
 }
 
 /** Colour where a person looks at it, and as NO_COLOR and FORCE_COLOR say (no-color.org, force-color.org). */
-function wantsColor(asked: boolean, terminal: Terminal): boolean {
+export function wantsColor(asked: boolean, terminal: Terminal): boolean {
   const { NO_COLOR, FORCE_COLOR, TERM } = terminal.env;
   if (!asked || (NO_COLOR !== undefined && NO_COLOR !== "")) return false;
   if (FORCE_COLOR !== undefined && FORCE_COLOR !== "" && FORCE_COLOR !== "0") return true;
@@ -66,6 +78,8 @@ export function explainCommand(terminal: Terminal): Command {
       "draw this head's attention instead of the one that matters most",
       headName,
     )
+    .option("--html <file>", "where to write the report as a page")
+    .option("--no-html", "write no report")
     .option("--json", "print the same as data")
     .option("--width <columns>", "columns to fill, by default those of the terminal", wholeNumber(1, 1000))
     .option("--no-color", "never use colour")
@@ -74,20 +88,43 @@ export function explainCommand(terminal: Terminal): Command {
     .action(async (prompt: string, options: Options) => {
       const { explain } = await import("../analysis/explain.ts");
       const { HookedTransformer } = await import("../models/hooked-transformer.ts");
-      const model = await HookedTransformer.fromPretrained(options.model);
+      using model = await HookedTransformer.fromPretrained(options.model);
+      const bar = progressBar("explaining", options.json ? { ...terminal, progress: undefined } : terminal);
       const asked: ExplainOptions = {
         modelName: options.model,
         top: options.top,
         ...(options.answer === undefined ? {} : { answer: options.answer }),
         ...(options.head === undefined ? {} : { head: options.head }),
+        onProgress: bar.update,
       };
-      const report = explain(model, prompt, asked);
+      let report: ExplainReport;
+      try {
+        report = explain(model, prompt, asked);
+      } finally {
+        bar.stop();
+      }
+      const written = await writePage(report, options, terminal);
       if (options.json) {
-        terminal.out(`${JSON.stringify(report, null, 2)}\n`);
+        terminal.out(`${jsonText(report)}\n`);
         return;
       }
-      const color = wantsColor(options.color, terminal);
-      const width = options.width ?? Math.min(terminal.columns ?? 100, 120);
-      terminal.out(renderExplain(report, createStyle({ color, width })));
+      const style = createStyle({
+        color: wantsColor(options.color, terminal),
+        width: options.width ?? Math.min(terminal.columns ?? 100, 120),
+      });
+      terminal.out(renderExplain(report, style));
+      if (written !== null) terminal.out(`\n${style.title("Report")}  ${written}\n`);
     });
+}
+
+/** Writes the report as a page if it is wanted, and gives its path. */
+async function writePage(
+  report: ExplainReport,
+  { html, json }: Options,
+  terminal: Terminal,
+): Promise<string | null> {
+  if (html === false || (html === undefined && json)) return null;
+  const { explainPicture } = await import("../viz/explain-page.ts");
+  const page = explainPicture(report).toPage();
+  return writeReport(page, html, terminal.cwd);
 }

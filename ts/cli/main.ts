@@ -14,4 +14,6 @@ process.exitCode = await run(process.argv.slice(2), {
   isTTY: process.stdout.isTTY === true,
   columns: process.stdout.columns,
   env: process.env,
+  cwd: process.cwd(),
+  progress: process.stderr.isTTY === true && process.env["TERM"] !== "dumb" ? process.stderr : undefined,
 });

@@ -2,6 +2,7 @@
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 import { explainCommand } from "./explain-command.ts";
+import { generateCommand } from "./generate-command.ts";
 
 /** What the command line needs of the world. */
 export interface Terminal {
@@ -12,6 +13,10 @@ export interface Terminal {
   /** Columns of the terminal; undefined if not known. */
   readonly columns: number | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** What relative paths start from. */
+  readonly cwd: string;
+  /** Where progress is drawn; undefined where nobody would see it. */
+  readonly progress?: NodeJS.WriteStream | undefined;
 }
 
 const require = createRequire(import.meta.url);
@@ -51,6 +56,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     })
     .exitOverride();
   program.addCommand(explainCommand(terminal).copyInheritedSettings(program));
+  program.addCommand(generateCommand(terminal).copyInheritedSettings(program));
 
   try {
     await program.parseAsync(args, { from: "user" });

@@ -1,13 +1,16 @@
 /** Options of caching, and the captures that follow from them. */
 
+import type { ActivationCache } from "../cache/activation-cache.ts";
 import type { ActivationMap } from "../cache/activation-map.ts";
 import type { CaptureOptions, DType, EngineCache } from "../engine/engine.ts";
 import { type HooklensError, hooklensError } from "../engine/errors.ts";
+import type { TransformerKeys, TransformerPoints } from "../models/transformer-points.ts";
 import type { Range } from "../tensor/indexing.ts";
 import { keep } from "../tensor/memory.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { checkFlags } from "./call-options.ts";
 import { Capture } from "./hook-fn.ts";
+import type { PointsOf, pointNames, Recorded } from "./names.ts";
 import type { Chosen, NamesFilter } from "./selection.ts";
 
 /** Positions: one, a list of them, or a range. Negative numbers count from the end. */
@@ -78,6 +81,12 @@ export type CacheOrMap<Cache, AsObject extends boolean> = [AsObject] extends [tr
     ? Map<string, Tensor>
     : Cache | Map<string, Tensor>;
 
+/** What a root records into unless told otherwise: built-in models into caches that know short names. */
+export type CacheFor<Root, RemoveBatch extends boolean> =
+  Root extends Readonly<Record<typeof pointNames, infer P>>
+    ? ActivationCache<Recorded<[P] extends [TransformerPoints] ? TransformerKeys : P, RemoveBatch>>
+    : ActivationMap<Recorded<PointsOf<Root>, RemoveBatch>>;
+
 /** The keys of {@link RunWithCacheOptions}. */
 export const CACHE_KEYS: ReadonlySet<string> = new Set([
   "namesFilter",
@@ -125,7 +134,9 @@ export interface Destination {
 export function into(map: Map<string, Tensor>, recorded: ActivationMap): Destination {
   const deliver = (key: string) => {
     // The caller's own, also when the model runs inside `tidy`.
-    map.set(key, keep(recorded.get(key)));
+    // Gradients of several shapes have no sum.
+    if (!recorded.has(key)) map.delete(key);
+    else map.set(key, keep(recorded.get(key)));
     // Gradients stay for the sum over the point's firings; an activation would be kept for nothing.
     if (!key.endsWith("_grad")) recorded.delete(key);
   };
@@ -145,10 +156,7 @@ export function captures(
     ...(dtype === null || dtype === undefined ? {} : { dtype }),
     ...(posSlice === null || posSlice === undefined ? {} : { posSlice: enginePosSlice(posSlice) }),
   };
-  const pairs = (suffix: string) =>
-    chosen.map(({ name }): [string, Capture] => [
-      name,
-      new Capture(store, { ...options, key: name + suffix }, deliver ?? null),
-    ]);
-  return { fwd: pairs(""), bwd: inclBwd ? pairs("_grad") : [] };
+  const pairs = () =>
+    chosen.map(({ name }): [string, Capture] => [name, new Capture(store, options, deliver ?? null)]);
+  return { fwd: pairs(), bwd: inclBwd ? pairs() : [] };
 }

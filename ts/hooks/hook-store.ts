@@ -9,7 +9,7 @@ import { hooklensError } from "../engine/errors.ts";
 import { handleOf, wrap } from "../tensor/base.ts";
 import { Callbacks, holdWhileRecorded } from "./callbacks.ts";
 import { type Attached, LensHandle } from "./handle.ts";
-import { Capture, type Hook, type HookDir, type HookDirs, type HookFn } from "./hook-fn.ts";
+import { Capture, type Hook, type HookDirs, type HookFn } from "./hook-fn.ts";
 import type { HookPoint } from "./hook-point.ts";
 import { Intervention } from "./interventions.ts";
 
@@ -152,7 +152,7 @@ export class HookStore {
 
   /** What the engine is to run for a hook. */
   #body(hook: Hook, handle: LensHandle): HookBody {
-    const { point, dir } = handle;
+    const { point } = handle;
     const callback = (fn: HookFn): HookBody => ({
       kind: "callback",
       callback: this.#callbacks.add(fn, point),
@@ -162,14 +162,14 @@ export class HookStore {
     if (hook instanceof Capture && hook.deliver !== null) {
       // The axes are those of what the hook sees.
       const axes = point.hookConversion === null ? point.axes : [];
-      return callback(deliver(hook.deliver, keyOf(hook, handle), through(data, dir, handle.name, axes)));
+      return callback(deliver(hook.deliver, handle, through(data, handle, axes)));
     }
     if (point.hookConversion === null) return data;
-    const pass = through(data, dir, handle.name, []);
-    return callback((value) => {
-      const handle = handleOf(value);
-      const passed = pass(handle);
-      return passed === handle ? value : wrap(passed);
+    const pass = through(data, handle, []);
+    return callback((value, { name }) => {
+      const before = handleOf(value);
+      const passed = pass(before, name);
+      return passed === before ? value : wrap(passed);
     });
   }
 
@@ -241,13 +241,9 @@ function removeHandle(handle: LensHandle): void {
   handle.point.site?.store.remove(handle);
 }
 
-function keyOf({ options }: Capture, { dir, name }: LensHandle): string {
-  return options.key ?? (dir === "fwd" ? name : `${name}_grad`);
-}
-
 function dataBody(hook: Exclude<Hook, HookFn>, handle: LensHandle): HookBody {
   if (hook instanceof Capture) {
-    return { kind: "capture", cache: hook.cache, options: { ...hook.options, key: keyOf(hook, handle) } };
+    return { kind: "capture", cache: hook.cache, options: hook.options };
   }
   if (hook instanceof Intervention) return { kind: "intervention", ...hook.toEngine(handle.name) };
   throw hooklensError(
@@ -263,24 +259,24 @@ function dataBody(hook: Exclude<Hook, HookFn>, handle: LensHandle): HookBody {
  */
 function through(
   body: HookBody,
-  dir: HookDir,
-  name: string,
+  { dir, name }: LensHandle,
   axes: readonly string[],
-): (value: EngineTensor) => EngineTensor {
+): (value: EngineTensor, firing: string) => EngineTensor {
   const registry = engine().createRegistry([{ name, axes, default: true }]);
   registry.add(0, dir, body, {});
-  return dir === "fwd" ? (value) => registry.fire(0, value) : (value) => registry.fireGradient(0, value);
+  const pass = dir === "fwd" ? "fire" : "fireGradient";
+  return (value, firing) => (firing === name ? registry[pass](0, value) : registry[pass](0, value, firing));
 }
 
 function deliver(
   tell: (key: string) => void,
-  key: string,
-  pass: (value: EngineTensor) => EngineTensor,
+  { dir, name }: LensHandle,
+  pass: (value: EngineTensor, firing: string) => EngineTensor,
 ): HookFn {
-  return (value) => {
-    const handle = handleOf(value);
-    const passed = pass(handle);
-    if (passed !== handle) passed.dispose();
-    tell(key);
+  return (value, hook) => {
+    const before = handleOf(value);
+    const passed = pass(before, hook.name);
+    if (passed !== before) passed.dispose();
+    for (const key of new Set([name, hook.name])) tell(dir === "fwd" ? key : `${key}_grad`);
   };
 }

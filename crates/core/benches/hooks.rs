@@ -7,8 +7,8 @@
 
 use candle_core::{Device, Tensor as CT};
 use hooklens_core::hooks::{
-    AddOptions, CacheStore, CallbackId, CaptureOptions, Direction, HookBody, HookPointId, HookRegistry, Intervention,
-    PointInfo, Trampoline,
+    AddOptions, CacheStore, CallSite, CallbackId, CaptureOptions, Direction, HookBody, HookPointId, HookRegistry,
+    Intervention, PointInfo, Trampoline,
 };
 use hooklens_core::{DType, Result, Tensor};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use std::time::Instant;
 struct Null;
 
 impl Trampoline for Null {
-    fn call(&self, _: CallbackId, _: HookPointId, _: Direction, _: &str, _: &Tensor) -> Result<Option<Tensor>> {
+    fn call(&self, _: CallbackId, _: CallSite<'_>, _: &Tensor) -> Result<Option<Tensor>> {
         Ok(None)
     }
 }

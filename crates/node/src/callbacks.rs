@@ -8,7 +8,7 @@ use crate::boundary::invalid;
 use crate::memory;
 use crate::persistent::Persistent;
 use crate::tensor::{EngineTensor, tensor_of};
-use hooklens_core::hooks::{CallbackId, Direction, HookPointId, Trampoline};
+use hooklens_core::hooks::{CallSite, CallbackId, Trampoline};
 use hooklens_core::{Error, Result, Tensor};
 use napi::bindgen_prelude::{FromNapiValue, ToNapiValue, Unknown};
 use napi::{Env, check_status, sys};
@@ -71,14 +71,8 @@ pub fn set_trampoline(env: Env, run: Callable) -> napi::Result<()> {
 pub(crate) struct JsTrampoline;
 
 impl Trampoline for JsTrampoline {
-    fn call(
-        &self,
-        callback: CallbackId,
-        point: HookPointId,
-        direction: Direction,
-        name: &str,
-        value: &Tensor,
-    ) -> Result<Option<Tensor>> {
+    fn call(&self, callback: CallbackId, site: CallSite<'_>, value: &Tensor) -> Result<Option<Tensor>> {
+        let name = site.name;
         let env = ENV.get();
         if env.is_null() {
             return Err(Error::Internal { detail: format!("the hook at '{name}' ran outside of a JavaScript call") });
@@ -90,7 +84,7 @@ impl Trampoline for JsTrampoline {
         unsafe {
             let opened = sys::napi_open_handle_scope(env, &mut scope);
             check(check_status!(opened), name)?;
-            let result = call(env, callback, point, direction, name, value);
+            let result = call(env, callback, site, value);
             sys::napi_close_handle_scope(env, scope);
             result
         }
@@ -102,9 +96,7 @@ impl Trampoline for JsTrampoline {
 unsafe fn call(
     env: sys::napi_env,
     callback: CallbackId,
-    point: HookPointId,
-    direction: Direction,
-    name: &str,
+    CallSite { point, direction, name }: CallSite<'_>,
     value: &Tensor,
 ) -> Result<Option<Tensor>> {
     let run = TRAMPOLINE.with(|trampoline| trampoline.get(env)).ok_or_else(|| Error::Internal {

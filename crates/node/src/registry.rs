@@ -7,7 +7,7 @@ use crate::callbacks::JsTrampoline;
 use crate::fields::Fields;
 use crate::tensor::{Passed, Passing, Tensors};
 use hooklens_core::hooks::{
-    AddOptions, BodyKind, CallbackId, CaptureOptions, Direction, HandleId, HookBody, HookFilter, HookPointId,
+    self, AddOptions, BodyKind, CallbackId, CaptureOptions, Direction, HandleId, HookBody, HookFilter, HookPointId,
     HookRegistry, Intervention, PointInfo, PosSlice,
 };
 use hooklens_core::{DType, Error, Result};
@@ -105,7 +105,7 @@ fn body(fields: &Fields) -> napi::Result<HookBody> {
 fn capture_options(fields: &Fields) -> napi::Result<CaptureOptions> {
     let dtype = fields.optional::<Text>(c"dtype")?;
     Ok(CaptureOptions {
-        key: fields.optional::<Text>(c"key")?.map(|key| key.0),
+        key: None,
         remove_batch_dim: flag(fields, c"removeBatchDim")?,
         pos_slice: fields.optional(c"posSlice")?.as_ref().map(pos_slice).transpose()?,
         dtype: dtype.map(|Text(name)| DType::from_name(&name)).transpose().map_err(thrown)?,
@@ -119,6 +119,14 @@ fn pos_slice(fields: &Fields) -> napi::Result<PosSlice> {
     }
     let int = |name| Ok::<_, napi::Error>(fields.optional::<Int>(name)?.map(|Int(i)| i));
     Ok(PosSlice::Range { start: int(c"start")?, stop: int(c"stop")?, step: int(c"step")? })
+}
+
+#[napi]
+pub fn act_name(env: Env, short: Fields) -> napi::Result<String> {
+    let Text(name) = short.required(c"name")?;
+    let layer = short.optional::<Whole>(c"layer")?.map(|Whole(layer)| layer as u64);
+    let part = short.optional::<Text>(c"part")?.map(|Text(part)| part);
+    boundary(&env, || Ok(hooks::act_name(&name, layer, part.as_deref())))
 }
 
 #[napi]
@@ -182,17 +190,22 @@ impl EngineRegistry {
     }
 
     #[napi]
-    pub fn fire(&self, env: Env, point: Whole, x: Passing) -> napi::Result<Passed> {
+    pub fn fire(&self, env: Env, point: Whole, x: Passing, name: Option<Text>) -> napi::Result<Passed> {
         boundary_making(&env, || {
-            let passed = self.inner.fire(point_id(point)?, x.tensor.clone())?;
+            let (point, tensor) = (point_id(point)?, x.tensor.clone());
+            let passed = match name {
+                None => self.inner.fire(point, tensor)?,
+                Some(Text(name)) => self.inner.fire_as(point, &name, tensor)?,
+            };
             Ok(x.replaced_by(passed))
         })
     }
 
     #[napi]
-    pub fn fire_gradient(&self, env: Env, point: Whole, gradient: Passing) -> napi::Result<Passed> {
+    pub fn fire_gradient(&self, env: Env, point: Whole, gradient: Passing, name: Option<Text>) -> napi::Result<Passed> {
         boundary(&env, || {
-            let passed = self.inner.fire_gradient(point_id(point)?, gradient.tensor.clone())?;
+            let name = name.as_ref().map(|Text(name)| name.as_str());
+            let passed = self.inner.fire_gradient(point_id(point)?, name, gradient.tensor.clone())?;
             Ok(gradient.replaced_by(passed))
         })
     }

@@ -1,6 +1,7 @@
+import { tokenLabel } from "../../viz/token-label.ts";
 import { attentionShade } from "./bars.ts";
 import type { Style } from "./style.ts";
-import { tokenLabel, toWidth } from "./token-label.ts";
+import { toWidth } from "./token-label.ts";
 
 const labelWidth = 12;
 

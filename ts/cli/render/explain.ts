@@ -3,13 +3,14 @@
  * back from `--json` draws the same.
  */
 import type { Candidate, ExplainReport } from "../../analysis/explain-report.ts";
+import { percent, signed } from "../../viz/numbers.ts";
+import { tokenLabel } from "../../viz/token-label.ts";
 import { attentionPicture, strongestKeys } from "./attention.ts";
 import { bar, signedBar } from "./bars.ts";
 import { columns } from "./columns.ts";
 import { heatTable } from "./heat.ts";
-import { percent, signed } from "./numbers.ts";
 import type { Style } from "./style.ts";
-import { tokenLabel, toWidth } from "./token-label.ts";
+import { toWidth } from "./token-label.ts";
 
 const tokenWidth = 14;
 
@@ -22,7 +23,7 @@ export function renderExplain(report: ExplainReport, style: Style): string {
 function heading({ model, answer }: ExplainReport, style: Style): string[] {
   const size = `${model.nLayers} layers × ${model.nHeads} heads, d_model ${model.dModel}, vocabulary ${model.dVocab}`;
   const about =
-    answer.chosenBy === "user" ? `asked for, rank ${answer.rank}` : "the most probable next token";
+    answer.chosenBy === "user" ? `asked for, rank ${answer.rank} from 0` : "the most probable next token";
   return [
     `${style.strong(model.name)}  ${style.quiet(size)}`,
     `answer: ${style.strong(tokenLabel(answer.text))}  ${style.quiet(`(${about}; · is a space, ⏎ a line break)`)}`,
@@ -94,7 +95,7 @@ function lens({ logitLens, answer }: ExplainReport, style: Style): string[] {
   );
   const [head, ...body] = lines;
   return [
-    `${style.title("Logit lens")}  ${style.quiet(`what each layer would say next, and where ${tokenLabel(answer.text)} stands`)}`,
+    `${style.title("Logit lens")}  ${style.quiet(`what each layer would say next, where ${tokenLabel(answer.text)} stands (rank 0: the best)`)}`,
     style.quiet(head ?? ""),
     ...body,
   ];

@@ -1,5 +1,5 @@
+import { signed } from "../../viz/numbers.ts";
 import { shade } from "./bars.ts";
-import { signed } from "./numbers.ts";
 import type { Style } from "./style.ts";
 import { toWidth } from "./token-label.ts";
 

@@ -1,18 +1,6 @@
+/** Token labels in the columns of a terminal. */
+
 import stringWidth from "string-width";
-
-const named: Readonly<Record<string, string>> = { "\n": "⏎", "\t": "⇥", "\r": "␍", " ": "·" };
-
-/**
- * A token as one visible word: spaces become `·`, line breaks `⏎`, and everything else that a terminal would obey
- * instead of showing becomes an escape, so that a prompt cannot steer the terminal.
- */
-export function tokenLabel(text: string): string {
-  if (text === "") return "∅";
-  return text.replace(
-    /[\s\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
-    (c) => named[c] ?? `\\u{${c.codePointAt(0)?.toString(16)}}`,
-  );
-}
 
 /** Columns that the text takes in a terminal. */
 export function displayWidth(text: string): number {

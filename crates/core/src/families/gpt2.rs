@@ -5,13 +5,13 @@
 //! masks as `attn.bias` and `attn.masked_bias`; `reorder_and_upcast_attn` changes rounding only.
 
 use super::Family;
-use super::weight_map::{BlockMap, Layout, LinearMap, MlpMap, NormMap, QkvMap, WeightMap};
+use super::hugging_face::{activation, is_causal, model_name, refuse_the_uncommon};
+use super::weight_map::{BlockMap, Layout, LinearMap, MlpMap, NormMap, QkvMap, WeightMap, unembedding};
 use crate::device::DType;
 use crate::error::Result;
 use crate::load::WeightSource;
 use crate::models::config_reader::{ConfigReader, unsupported};
 use crate::models::{DefaultPoints, InitConfig, InitMode, ModelConfig, NormKind, Positions, divided};
-use crate::nn::Activation;
 use serde_json::Value;
 
 /// Our names of sizes, and this configuration's.
@@ -36,17 +36,14 @@ impl Family for Gpt2 {
 
     fn config(&self, json: &Value) -> Result<ModelConfig> {
         let read = ConfigReader::new(json)?;
-        read.refuse("add_cross_attention", "cross-attention is not implemented")?;
-        read.refuse("quantization_config", "quantised checkpoints are not implemented")?;
-        read.refuse("pruned_heads", "pruned heads are not implemented")?;
+        refuse_the_uncommon(&read)?;
         let d_model = aliased(&read, "n_embd", "hidden_size", 768)?;
         let n_heads = aliased(&read, "n_head", "num_attention_heads", 12)?;
         let d_head = divided("n_head", d_model, n_heads)?;
-        let activation = read.text("activation_function")?.unwrap_or("gelu_new");
         let scaled = read.flag("scale_attn_weights")?.unwrap_or(true);
         let d_vocab = read.count("vocab_size")?.unwrap_or(50257);
         ModelConfig {
-            model_name: read.text("_name_or_path")?.filter(|name| !name.is_empty()).unwrap_or("gpt2").to_owned(),
+            model_name: model_name(&read, "gpt2")?,
             original_architecture: Some("GPT2LMHeadModel".into()),
             n_layers: aliased(&read, "n_layer", "num_hidden_layers", 12)?,
             d_model,
@@ -57,9 +54,9 @@ impl Family for Gpt2 {
             d_mlp: Some(read.count("n_inner")?.unwrap_or(4 * d_model)),
             d_vocab,
             d_vocab_out: d_vocab,
-            act_fn: Activation::from_hugging_face_name(activation)
-                .ok_or_else(|| unsupported("activation_function", format!("'{activation}' is not implemented")))?,
+            act_fn: activation(&read, "activation_function", "gelu_new")?,
             gated_mlp: false,
+            bias_before_gate: false,
             parallel_attn_mlp: false,
             normalization: Some(NormKind { centered: true, learned: true }),
             final_rms: false,
@@ -69,7 +66,7 @@ impl Family for Gpt2 {
             scale_attn_by_inverse_layer_idx: read.flag("scale_attn_by_inverse_layer_idx")?.unwrap_or(false),
             attn_scores_soft_cap: None,
             output_logits_soft_cap: None,
-            causal: true,
+            causal: is_causal(&read)?,
             local_attention: None,
             tie_word_embeddings: read.flag("tie_word_embeddings")?.unwrap_or(true),
             default_prepend_bos: true,
@@ -81,28 +78,27 @@ impl Family for Gpt2 {
         .validated_as(&KEYS)
     }
 
-    fn weights(&self, config: &ModelConfig, source: &dyn WeightSource) -> WeightMap {
+    fn weights(&self, _: &Value, config: &ModelConfig, source: &dyn WeightSource) -> Result<WeightMap> {
         let prefix = if source.contains("transformer.wte.weight") { "transformer." } else { "" };
         let block = |layer: usize| {
             let at = |name: &str| format!("{prefix}h.{layer}.{name}");
+            let linear = |name: &str| LinearMap::new(&at(name), Layout::InOut, true);
             BlockMap {
-                ln1: norm(&at("ln_1")),
-                qkv: QkvMap::Fused(linear(&at("attn.c_attn"))),
-                o: linear(&at("attn.c_proj")),
-                ln2: norm(&at("ln_2")),
-                mlp: MlpMap { up: linear(&at("mlp.c_fc")), down: linear(&at("mlp.c_proj")) },
+                ln1: NormMap::new(&at("ln_1"), true),
+                qkv: QkvMap::Fused(linear("attn.c_attn")),
+                o: linear("attn.c_proj"),
+                ln2: NormMap::new(&at("ln_2"), true),
+                mlp: MlpMap { gate: None, up: linear("mlp.c_fc"), down: linear("mlp.c_proj") },
             }
         };
-        let head = "lm_head.weight";
-        let stored_head = source.contains(head) || !config.tie_word_embeddings;
-        WeightMap {
+        Ok(WeightMap {
             embed: format!("{prefix}wte.weight"),
             pos: Some(format!("{prefix}wpe.weight")),
             blocks: (0..config.n_layers).map(block).collect(),
-            ln_final: norm(&format!("{prefix}ln_f")),
-            unembed: stored_head.then(|| LinearMap { weight: head.into(), bias: None, layout: Layout::OutIn }),
+            ln_final: NormMap::new(&format!("{prefix}ln_f"), true),
+            unembed: unembedding(source, &["lm_head.weight"], config.tie_word_embeddings),
             ignored: |name| name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias"),
-        }
+        })
     }
 }
 
@@ -112,12 +108,4 @@ fn aliased(read: &ConfigReader<'_>, key: &str, general: &str, default: usize) ->
         (Some(a), Some(b)) if a != b => Err(unsupported(key, format!("is {a}, but '{general}' is {b}"))),
         (own, other) => Ok(own.or(other).unwrap_or(default)),
     }
-}
-
-fn linear(module: &str) -> LinearMap {
-    LinearMap { weight: format!("{module}.weight"), bias: Some(format!("{module}.bias")), layout: Layout::InOut }
-}
-
-fn norm(module: &str) -> NormMap {
-    NormMap { weight: format!("{module}.weight"), bias: Some(format!("{module}.bias")) }
 }

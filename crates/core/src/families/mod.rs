@@ -2,11 +2,16 @@
 //!
 //! A family is a [`Family`]: a function from `config.json` to [`ModelConfig`], and a [`WeightMap`] that says under which
 //! name and in which layout each weight is stored. Reading, checking and packing are the same for all
-//! ([`weight_map`]). To add one, write its file and list it in [`FAMILIES`].
+//! ([`weight_map`], [`weight_reader`]). To add one, write its file and list it in [`FAMILIES`].
 
 mod gpt2;
+mod gpt_neox;
+mod hugging_face;
+mod llama;
 mod native;
+mod rope;
 mod weight_map;
+mod weight_reader;
 
 use crate::error::{Error, Result};
 use crate::load::{self, WeightSource};
@@ -33,12 +38,15 @@ trait Family: Sync {
     /// `unsupported_config` naming the key, for what makes no sense or is not implemented and changes the numbers.
     fn config(&self, json: &Value) -> Result<ModelConfig>;
 
-    /// Where each weight is stored.
-    fn weights(&self, config: &ModelConfig, source: &dyn WeightSource) -> WeightMap;
+    /// Where each weight is stored; `json` is the `config.json` that `config` was translated from.
+    ///
+    /// # Errors
+    /// As [`Family::config`].
+    fn weights(&self, json: &Value, config: &ModelConfig, source: &dyn WeightSource) -> Result<WeightMap>;
 }
 
 /// Every family, in the order in which error messages list them.
-const FAMILIES: &[&dyn Family] = &[&gpt2::Gpt2];
+const FAMILIES: &[&dyn Family] = &[&gpt2::Gpt2, &gpt_neox::GptNeoX, &llama::Llama];
 
 /// Reads a model's folder.
 pub(crate) fn load(folder: &Path, options: &LoadOptions) -> Result<(ModelConfig, Weights)> {
@@ -58,7 +66,7 @@ pub(crate) fn load(folder: &Path, options: &LoadOptions) -> Result<(ModelConfig,
     let mut config = family.config(&json)?;
     config.dtype = options.dtype;
     let source = load::open_folder(folder)?;
-    let weights = family.weights(&config, source.as_ref()).read(&config, source.as_ref(), options)?;
+    let weights = family.weights(&json, &config, source.as_ref())?.read(&config, source.as_ref(), options)?;
     Ok((config, weights))
 }
 

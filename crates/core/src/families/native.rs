@@ -3,7 +3,7 @@
 //! Quirks: old files also store each layer's causal mask and the value it masks with, as `attn.mask` and `attn.IGNORE`,
 //! and tables of rotations.
 
-use super::weight_map::{check, read_float};
+use super::weight_reader::{check, read_float};
 use crate::error::Result;
 use crate::load::WeightSource;
 use crate::models::{LoadOptions, ModelConfig};

@@ -1,14 +1,12 @@
-//! Where a checkpoint keeps each weight, and the one way in which all families are read.
+//! Where a checkpoint keeps each weight: under which name, in which layout, with which bias.
 
-use crate::error::{Error, Result};
+use super::weight_reader::{Reader, check};
+use crate::error::Result;
 use crate::load::WeightSource;
 use crate::models::{LoadOptions, ModelConfig};
-use crate::nn::{PackedAttn, Weights};
+use crate::nn::Weights;
 use crate::tensor::Tensor;
 use indexmap::IndexMap;
-
-/// How many problems of a checkpoint are spelled out.
-const MAX_LISTED: usize = 20;
 
 /// Which way round a matrix is stored.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -16,7 +14,6 @@ pub(super) enum Layout {
     /// `[in, out]`, as `x @ w` wants it.
     InOut,
     /// `[out, in]`, as torch's linear layers keep it.
-    #[allow(dead_code, reason = "every family but GPT-2 stores its matrices this way")]
     OutIn,
 }
 
@@ -27,20 +24,48 @@ pub(super) struct LinearMap {
     pub(super) layout: Layout,
 }
 
+impl LinearMap {
+    /// `<module>.weight`, and `<module>.bias` if it has one.
+    pub(super) fn new(module: &str, layout: Layout, bias: bool) -> Self {
+        Self { weight: format!("{module}.weight"), bias: bias.then(|| format!("{module}.bias")), layout }
+    }
+}
+
 /// A norm in a checkpoint.
 pub(super) struct NormMap {
     pub(super) weight: String,
     pub(super) bias: Option<String>,
 }
 
+impl NormMap {
+    /// `<module>.weight`, and `<module>.bias` if it has one.
+    pub(super) fn new(module: &str, bias: bool) -> Self {
+        Self { weight: format!("{module}.weight"), bias: bias.then(|| format!("{module}.bias")) }
+    }
+}
+
 /// Queries', keys' and values' matrices in a checkpoint.
 pub(super) enum QkvMap {
     /// One matrix, whose outputs are all queries, then all keys, then all values.
     Fused(LinearMap),
+    /// One matrix, whose outputs are the first head's query, key and value, then the second head's, and so on. Every
+    /// head has its own keys and values.
+    FusedByHead(LinearMap),
+    /// A matrix each.
+    Separate {
+        /// Queries.
+        q: LinearMap,
+        /// Keys.
+        k: LinearMap,
+        /// Values.
+        v: LinearMap,
+    },
 }
 
 /// An MLP in a checkpoint.
 pub(super) struct MlpMap {
+    /// What the activation is applied to in a gated MLP.
+    pub(super) gate: Option<LinearMap>,
     pub(super) up: LinearMap,
     pub(super) down: LinearMap,
 }
@@ -68,6 +93,14 @@ pub(super) struct WeightMap {
     pub(super) ignored: fn(&str) -> bool,
 }
 
+/// The unembedding: a stored one wins, whatever `tie_word_embeddings` says; untied, there must be one. `names` are those
+/// that a checkpoint may have it under, the usual one first.
+pub(super) fn unembedding(source: &dyn WeightSource, names: &[&str], tied: bool) -> Option<LinearMap> {
+    let stored = names.iter().find(|name| source.contains(name));
+    let weight = stored.or_else(|| names.first().filter(|_| !tied))?;
+    Some(LinearMap { weight: (*weight).to_owned(), bias: None, layout: Layout::OutIn })
+}
+
 impl WeightMap {
     /// Reads and packs everything.
     ///
@@ -84,17 +117,13 @@ impl WeightMap {
         let mut named = IndexMap::new();
         let mut packed = Vec::with_capacity(self.blocks.len());
         let embed = reader.read(&self.embed)?;
-        let unembed = match &self.unembed {
-            Some(map) => {
-                if let Some(bias) = &map.bias {
-                    named.insert("unembed.b_U".to_owned(), reader.read(bias)?);
-                }
-                reader.matrix(map)?
+        match &self.unembed {
+            Some(map) => reader.linear(map, "unembed", "U", &mut named)?,
+            None => {
+                named.insert("unembed.W_U".to_owned(), Tensor::constant(embed.data().t()?)?);
             }
-            None => Tensor::constant(embed.data().t()?)?,
-        };
+        }
         named.insert("embed.W_E".to_owned(), embed);
-        named.insert("unembed.W_U".to_owned(), unembed);
         if let Some(pos) = &self.pos {
             named.insert("pos_embed.W_pos".to_owned(), reader.read(pos)?);
         }
@@ -102,17 +131,14 @@ impl WeightMap {
             let at = |name: &str| format!("blocks.{layer}.{name}");
             reader.norm(&block.ln1, &at("ln1"), &mut named)?;
             reader.norm(&block.ln2, &at("ln2"), &mut named)?;
-            let attn = reader.attention(block)?;
+            let attn = reader.attention(block, config)?;
             named.extend(attn.views(config, layer)?);
             packed.push(attn);
             if let Some(bias) = &block.o.bias {
                 named.insert(at("attn.b_O"), reader.read(bias)?);
             }
-            for (map, name) in [(&block.mlp.up, "in"), (&block.mlp.down, "out")] {
-                named.insert(at(&format!("mlp.W_{name}")), reader.matrix(map)?);
-                if let Some(bias) = &map.bias {
-                    named.insert(at(&format!("mlp.b_{name}")), reader.read(bias)?);
-                }
+            for (map, part) in block.mlp.parts() {
+                reader.linear(map, &at("mlp"), part, &mut named)?;
             }
         }
         reader.norm(&self.ln_final, "ln_final", &mut named)?;
@@ -133,11 +159,19 @@ impl WeightMap {
             }
         };
         for block in &self.blocks {
-            let QkvMap::Fused(qkv) = &block.qkv;
-            linear(qkv, d_model, q_width + 2 * kv_width);
+            match &block.qkv {
+                QkvMap::Fused(qkv) | QkvMap::FusedByHead(qkv) => linear(qkv, d_model, q_width + 2 * kv_width),
+                QkvMap::Separate { q, k, v } => {
+                    linear(q, d_model, q_width);
+                    linear(k, d_model, kv_width);
+                    linear(v, d_model, kv_width);
+                }
+            }
             linear(&block.o, q_width, d_model);
-            linear(&block.mlp.up, d_model, d_mlp);
-            linear(&block.mlp.down, d_mlp, d_model);
+            for (map, part) in block.mlp.parts() {
+                let (input, output) = if part == "out" { (d_mlp, d_model) } else { (d_model, d_mlp) };
+                linear(map, input, output);
+            }
         }
         if let Some(unembed) = &self.unembed {
             linear(unembed, d_model, config.d_vocab_out);
@@ -157,77 +191,10 @@ impl WeightMap {
     }
 }
 
-/// Fails unless a checkpoint holds exactly the expected tensors, beside those that are ignored.
-pub(super) fn check(
-    source: &dyn WeightSource,
-    expected: &IndexMap<String, Vec<usize>>,
-    ignored: impl Fn(&str) -> bool,
-) -> Result<()> {
-    let wrong = expected.iter().filter_map(|(name, dims)| match source.shape(name) {
-        Some(got) if got == dims.as_slice() => None,
-        Some(got) => Some((name.as_str(), format!("has shape {got:?}, expected {dims:?}"))),
-        None => Some((name.as_str(), format!("is missing, expected shape {dims:?}"))),
-    });
-    let names = source.names();
-    let extra = names
-        .iter()
-        .filter(|name| !expected.contains_key(**name) && !ignored(name))
-        .map(|name| (*name, "is not a weight of this architecture".to_owned()));
-    let problems: Vec<(&str, String)> = wrong.chain(extra).collect();
-    let Some((first, _)) = problems.first() else {
-        return Ok(());
-    };
-    let mut listed: Vec<String> = problems.iter().take(MAX_LISTED).map(|(n, what)| format!("'{n}' {what}")).collect();
-    if problems.len() > MAX_LISTED {
-        listed.push(format!("and {} more", problems.len() - MAX_LISTED));
+impl MlpMap {
+    /// Its maps with the reference's names: `mlp.W_in` is `in`.
+    fn parts(&self) -> impl Iterator<Item = (&LinearMap, &'static str)> {
+        let gate = self.gate.as_ref().map(|gate| (gate, "gate"));
+        gate.into_iter().chain([(&self.up, "in"), (&self.down, "out")])
     }
-    let detail = format!("{} of the checkpoint's tensors do not fit: {}", problems.len(), listed.join("; "));
-    Err(Error::WeightMismatch { name: (*first).to_owned(), detail })
-}
-
-struct Reader<'a> {
-    source: &'a dyn WeightSource,
-    options: &'a LoadOptions,
-}
-
-impl Reader<'_> {
-    fn read(&self, name: &str) -> Result<Tensor> {
-        let tensor = self.source.read(name, Some(self.options.dtype), &self.options.device)?;
-        if tensor.dtype() == self.options.dtype {
-            return Ok(tensor);
-        }
-        Err(Error::WrongDtype {
-            op: "load",
-            expected: format!("floats in '{name}'"),
-            got: tensor.dtype().name().into(),
-        })
-    }
-
-    /// `[in, out]`, as a view where it is stored the other way round.
-    fn matrix(&self, map: &LinearMap) -> Result<Tensor> {
-        let stored = self.read(&map.weight)?;
-        match map.layout {
-            Layout::InOut => Ok(stored),
-            Layout::OutIn => Tensor::constant(stored.data().t()?),
-        }
-    }
-
-    fn norm(&self, map: &NormMap, module: &str, named: &mut IndexMap<String, Tensor>) -> Result<()> {
-        named.insert(format!("{module}.w"), self.read(&map.weight)?);
-        if let Some(bias) = &map.bias {
-            named.insert(format!("{module}.b"), self.read(bias)?);
-        }
-        Ok(())
-    }
-
-    fn attention(&self, block: &BlockMap) -> Result<PackedAttn> {
-        let QkvMap::Fused(map) = &block.qkv;
-        let qkv_bias = map.bias.as_ref().map(|bias| self.read(bias)).transpose()?;
-        Ok(PackedAttn { qkv: self.matrix(map)?, qkv_bias, o: self.matrix(&block.o)? })
-    }
-}
-
-/// Reads a tensor as it is, for formats that need nothing of the above.
-pub(super) fn read_float(source: &dyn WeightSource, name: &str, options: &LoadOptions) -> Result<Tensor> {
-    Reader { source, options }.read(name)
 }

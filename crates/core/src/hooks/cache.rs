@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex};
 pub struct CacheStore(Arc<Mutex<IndexMap<String, Slot>>>);
 
 struct Slot {
-    value: Tensor,
+    /// Nothing for a sum of gradients that have different shapes.
+    value: Option<Tensor>,
     /// For gradients: which capture stored it in which backward walk. Firings of one walk add up, a later walk starts
     /// anew.
     sum_of: Option<SumId>,
@@ -34,12 +35,12 @@ impl CacheStore {
 
     /// The keys, in order.
     pub fn keys(&self) -> Vec<String> {
-        lock(&self.0).keys().cloned().collect()
+        lock(&self.0).iter().filter(|(_, slot)| slot.value.is_some()).map(|(key, _)| key.clone()).collect()
     }
 
     /// The number of keys.
     pub fn len(&self) -> usize {
-        lock(&self.0).len()
+        lock(&self.0).values().filter(|slot| slot.value.is_some()).count()
     }
 
     /// Whether nothing is stored.
@@ -49,19 +50,19 @@ impl CacheStore {
 
     /// The tensor stored under that key.
     pub fn get(&self, key: &str) -> Option<Tensor> {
-        lock(&self.0).get(key).map(|slot| slot.value.clone())
+        lock(&self.0).get(key).and_then(|slot| slot.value.clone())
     }
 
     /// Stores a tensor without its history.
     pub fn set(&self, key: &str, value: &Tensor) -> Result<()> {
-        self.put(key, Slot { value: value.detach()?, sum_of: None });
+        self.put(key, Slot { value: Some(value.detach()?), sum_of: None });
         Ok(())
     }
 
     /// Removes a key; false if it was not there.
     pub fn delete(&self, key: &str) -> bool {
         let removed = lock(&self.0).shift_remove(key);
-        removed.is_some()
+        removed.is_some_and(|slot| slot.value.is_some())
     }
 
     /// Removes everything.
@@ -73,7 +74,7 @@ impl CacheStore {
 
     /// Bytes that the elements of all stored tensors take, counting shared storage once a tensor.
     pub fn byte_size(&self) -> usize {
-        lock(&self.0).values().map(|slot| slot.value.byte_size()).sum()
+        lock(&self.0).values().filter_map(|slot| slot.value.as_ref()).map(Tensor::byte_size).sum()
     }
 
     fn put(&self, key: &str, slot: Slot) {
@@ -87,10 +88,17 @@ impl CacheStore {
     }
 
     /// Adds `value` to what the same capture stored in the same backward walk; replaces anything else.
-    pub(super) fn accumulate(&self, key: &str, value: &Tensor, id: SumId) -> Result<()> {
+    ///
+    /// Gradients of different shapes have no sum. That is an error, or, if they are `kept_apart` under keys of their own,
+    /// leaves nothing under this one.
+    pub(super) fn accumulate(&self, key: &str, value: &Tensor, id: SumId, kept_apart: bool) -> Result<()> {
         let before = lock(&self.0).get(key).filter(|slot| slot.sum_of == Some(id)).map(|slot| slot.value.clone());
         let sum = match before {
-            Some(before) if before.dims() != value.dims() => {
+            None => Some(value.detach()?),
+            Some(Some(before)) if before.dims() == value.dims() => {
+                Some(Tensor::constant(before.data().add(value.data())?)?)
+            }
+            Some(Some(before)) if !kept_apart => {
                 return Err(Error::ShapeMismatch {
                     op: "capture",
                     detail: format!(
@@ -100,8 +108,7 @@ impl CacheStore {
                     ),
                 });
             }
-            Some(before) => Tensor::constant(before.data().add(value.data())?)?,
-            None => value.detach()?,
+            Some(_) => None,
         };
         self.put(key, Slot { value: sum, sum_of: Some(id) });
         Ok(())

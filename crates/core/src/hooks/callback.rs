@@ -12,21 +12,25 @@ use std::sync::{Arc, Mutex, Weak};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallbackId(pub u64);
 
+/// Where a callback runs.
+#[derive(Clone, Copy, Debug)]
+pub struct CallSite<'a> {
+    /// The point.
+    pub point: HookPointId,
+    /// Whether it gets an activation or a gradient.
+    pub direction: Direction,
+    /// The alias under which it runs, the firing's own name ([`super::HookRegistry::fire_as`]), or the point's.
+    pub name: &'a str,
+}
+
 /// How core calls a callback: bindings implement this, and look the number up in a table of their own.
 pub trait Trampoline: Send + Sync {
     /// Runs `callback` on an activation (forward) or on its gradient (backward); gives the replacement, or `None` to
-    /// leave the value alone. `name` is the point's own name, or the alias under which the callback runs.
+    /// leave the value alone.
     ///
     /// A number that is no longer known is not an error: give `None`. If the function fails, keep what it threw and give
     /// [`crate::Error::Callback`].
-    fn call(
-        &self,
-        callback: CallbackId,
-        point: HookPointId,
-        direction: Direction,
-        name: &str,
-        value: &Tensor,
-    ) -> Result<Option<Tensor>>;
+    fn call(&self, callback: CallbackId, site: CallSite<'_>, value: &Tensor) -> Result<Option<Tensor>>;
 }
 
 /// Held by everything that may still call a callback: handles and recorded graphs.

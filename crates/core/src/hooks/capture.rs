@@ -13,11 +13,12 @@ use std::borrow::Cow;
 ///
 /// Forward captures store the activation itself, without a copy, as edited by the listeners before; of several firings
 /// the last one stays. Backward captures store the gradient of the point's output as edited by the listeners before,
-/// summed over all firings that one backward walk passes; the next walk (also a second one over a retained graph)
-/// starts anew.
+/// summed over all firings that one backward walk passes; the next walk (also a second one over a retained graph) starts
+/// anew. What passes under a name of its own ([`super::HookRegistry::fire_as`]) is stored under that name as well; if
+/// the gradients of such firings differ in shape, then only there.
 #[derive(Clone, Debug, Default)]
 pub struct CaptureOptions {
-    /// Key to store under; by default the point's name, with `_grad` for backward captures.
+    /// Key to store under, and under no other; by default the point's name, with `_grad` for backward captures.
     pub key: Option<String>,
     /// Drop the batch axis, which must have size 1. Activations without one are stored as they are.
     pub remove_batch_dim: bool,
@@ -122,17 +123,37 @@ impl Capture {
         Ok(Self { id, store, options, device })
     }
 
-    /// Stores `value`, which passes `point` under the name `name`.
-    pub(super) fn store(&self, point: &PointInfo, direction: Direction, name: &str, value: &Tensor) -> Result<()> {
+    /// Stores `value`, which passes `point` under `name`, and again under the firing's `own` name if it has one.
+    pub(super) fn store(
+        &self,
+        point: &PointInfo,
+        direction: Direction,
+        name: &str,
+        own: Option<&str>,
+        value: &Tensor,
+    ) -> Result<()> {
         let kept = self.reduce(point, value)?;
-        let key = match (&self.options.key, direction) {
-            (Some(key), _) => Cow::Borrowed(key.as_str()),
-            (None, Direction::Forward) => Cow::Borrowed(name),
-            (None, Direction::Backward) => Cow::Owned(format!("{name}_grad")),
+        let names = match &self.options.key {
+            Some(key) => return self.put(key, direction, false, &kept),
+            None => [Some(name), own],
         };
+        for name in names.into_iter().flatten() {
+            let key = match direction {
+                Direction::Forward => Cow::Borrowed(name),
+                Direction::Backward => Cow::Owned(format!("{name}_grad")),
+            };
+            self.put(&key, direction, own.is_some(), &kept)?;
+        }
+        Ok(())
+    }
+
+    fn put(&self, key: &str, direction: Direction, kept_apart: bool, kept: &Tensor) -> Result<()> {
         match direction {
-            Direction::Forward => self.store.set(&key, &kept),
-            Direction::Backward => self.store.accumulate(&key, &kept, SumId { capture: self.id, walk: current_walk() }),
+            Direction::Forward => self.store.set(key, kept),
+            Direction::Backward => {
+                let id = SumId { capture: self.id, walk: current_walk() };
+                self.store.accumulate(key, kept, id, kept_apart)
+            }
         }
     }
 

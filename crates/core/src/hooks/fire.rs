@@ -1,12 +1,13 @@
 //! Passing an activation through a point.
 
 use super::registry::{Body, Entries, Entry};
-use super::{CallbackId, Direction, HookPointId, HookRegistry, PointInfo};
+use super::{CallSite, Direction, HookPointId, HookRegistry, PointInfo};
 use crate::autograd::{grad_enabled, record_unary};
 use crate::device::device_name;
 use crate::error::{Error, Result};
 use crate::tensor::{CT, Tensor};
 use std::cell::Cell;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// How deep firings may nest: a hook that runs the model, whose hooks run the model, …
@@ -60,105 +61,102 @@ impl HookRegistry {
     /// `hooks_nested_too_deep`. The registry is as before, and captures made before the failure stay.
     #[inline]
     pub fn fire(&self, point: HookPointId, x: Tensor) -> Result<Tensor> {
-        if self.watched(point) == 0 { Ok(x) } else { self.fire_observed(point, x) }
+        if self.watched(point) == 0 { Ok(x) } else { self.fire_observed(point, None, x) }
     }
 
-    /// Passes a gradient through the backward hooks of a point, as the backward walk does when it gets there. Captures
-    /// add up what comes in the same walk.
+    /// [`HookRegistry::fire`] under a name of this firing's own, for points that fire several times in a forward: hooks
+    /// are told the name, and captures store under it what they also store under the point's.
     ///
     /// # Errors
     /// As of [`HookRegistry::fire`].
-    pub fn fire_gradient(&self, point: HookPointId, gradient: Tensor) -> Result<Tensor> {
-        let info = self.info(point)?;
-        let _nesting = Nesting::enter(info)?;
+    pub fn fire_as(&self, point: HookPointId, name: &str, x: Tensor) -> Result<Tensor> {
+        if self.watched(point) == 0 { Ok(x) } else { self.fire_observed(point, Some(name), x) }
+    }
+
+    /// Passes a gradient through the backward hooks of a point, as the backward walk does when it gets there; `name` as
+    /// in [`HookRegistry::fire_as`]. Captures add up what comes in the same walk.
+    ///
+    /// # Errors
+    /// As of [`HookRegistry::fire`].
+    pub fn fire_gradient(&self, point: HookPointId, name: Option<&str>, gradient: Tensor) -> Result<Tensor> {
         let entries = self.entries(point, Direction::Backward)?;
-        self.run(&entries, point, info, Direction::Backward, gradient)
+        Firing { registry: self, point, direction: Direction::Backward, name }.run(&entries, gradient)
     }
 
     #[cold]
-    fn fire_observed(&self, point: HookPointId, x: Tensor) -> Result<Tensor> {
-        let info = self.info(point)?;
-        let _nesting = Nesting::enter(info)?;
+    fn fire_observed(&self, point: HookPointId, name: Option<&str>, x: Tensor) -> Result<Tensor> {
         let forward = self.entries(point, Direction::Forward)?;
         let backward = self.entries(point, Direction::Backward)?;
-        let x = self.run(&forward, point, info, Direction::Forward, x)?;
+        let x = Firing { registry: self, point, direction: Direction::Forward, name }.run(&forward, x)?;
         if backward.is_empty() || !grad_enabled() || !x.dtype().is_float() {
             return Ok(x);
         }
-        self.record_backward(backward, point, x)
+        self.record_backward(backward, point, name, x)
     }
 
     /// An identity whose gradient rule runs the listeners. Nothing tracked upstream: the graph starts here.
-    fn record_backward(&self, entries: Entries, point: HookPointId, x: Tensor) -> Result<Tensor> {
+    fn record_backward(&self, entries: Entries, point: HookPointId, name: Option<&str>, x: Tensor) -> Result<Tensor> {
         let x = if x.requires_grad() { x } else { x.untracked().requiring_grad()? };
         let recorded = Recorded::new(self);
+        let name = name.map(str::to_owned);
         record_unary("hook", x.data().clone(), &x, move |g: &CT| {
             let Recorded(registry) = &recorded;
-            let info = registry.info(point)?;
-            let _nesting = Nesting::enter(info)?;
-            let gradient = Tensor::constant(g.clone())?;
-            let gradient = registry.run(&entries, point, info, Direction::Backward, gradient)?;
+            let firing = Firing { registry, point, direction: Direction::Backward, name: name.as_deref() };
+            let gradient = firing.run(&entries, Tensor::constant(g.clone())?)?;
             Ok(gradient.data().clone())
         })
     }
+}
 
-    fn run(
-        &self,
-        entries: &[std::sync::Arc<Entry>],
-        point: HookPointId,
-        info: &PointInfo,
-        direction: Direction,
-        mut value: Tensor,
-    ) -> Result<Tensor> {
+/// A value that passes a point.
+struct Firing<'a> {
+    registry: &'a HookRegistry,
+    point: HookPointId,
+    direction: Direction,
+    /// The firing's own name, if it has one.
+    name: Option<&'a str>,
+}
+
+impl Firing<'_> {
+    fn run(&self, entries: &[Arc<Entry>], mut value: Tensor) -> Result<Tensor> {
+        let info = self.registry.info(self.point)?;
+        let _nesting = Nesting::enter(info)?;
         for entry in entries {
             if entry.aliases.is_empty() {
-                self.run_entry(entry, point, info, direction, &info.name, &mut value)?;
+                self.run_entry(entry, info, &info.name, self.name, &mut value)?;
             }
             for alias in &entry.aliases {
-                self.run_entry(entry, point, info, direction, alias, &mut value)?;
+                self.run_entry(entry, info, alias, None, &mut value)?;
             }
         }
         Ok(value)
     }
 
+    /// Runs a hook under `name`, or more precisely `own`.
     fn run_entry(
         &self,
         entry: &Entry,
-        point: HookPointId,
         info: &PointInfo,
-        direction: Direction,
         name: &str,
+        own: Option<&str>,
         value: &mut Tensor,
     ) -> Result<()> {
+        let &Self { registry, point, direction, .. } = self;
         match &entry.body {
-            Body::Intervention(edit) => {
-                *value = edit.apply(info, value)?;
-                Ok(())
-            }
-            Body::Capture(capture) => capture.store(info, direction, name, value),
-            Body::Callback(token) => match self.call(token.id, point, direction, name, value)? {
-                None => Ok(()),
-                Some(returned) => {
-                    check_replacement(name, value, &returned)?;
+            Body::Intervention(edit) => *value = edit.apply(info, value)?,
+            Body::Capture(capture) => capture.store(info, direction, name, own, value)?,
+            Body::Callback(token) => {
+                let site = CallSite { point, direction, name: own.unwrap_or(name) };
+                let trampoline = registry.trampoline().ok_or_else(|| Error::Internal {
+                    detail: "a callback hook is attached but nothing can run it".into(),
+                })?;
+                if let Some(returned) = trampoline.call(token.id, site, value)? {
+                    check_replacement(site.name, value, &returned)?;
                     *value = returned;
-                    Ok(())
                 }
-            },
+            }
         }
-    }
-
-    fn call(
-        &self,
-        callback: CallbackId,
-        point: HookPointId,
-        direction: Direction,
-        name: &str,
-        value: &Tensor,
-    ) -> Result<Option<Tensor>> {
-        let trampoline = self
-            .trampoline()
-            .ok_or_else(|| Error::Internal { detail: "a callback hook is attached but nothing can run it".into() })?;
-        trampoline.call(callback, point, direction, name, value)
+        Ok(())
     }
 }
 

@@ -28,7 +28,7 @@ mod scope;
 mod selector;
 
 pub use cache::CacheStore;
-pub use callback::{CallbackId, Trampoline};
+pub use callback::{CallSite, CallbackId, Trampoline};
 pub use capture::{CaptureOptions, PosSlice};
 pub use fire::NESTING_LIMIT;
 pub use intervention::{Edit, Intervention, Number, Operand, PlaceRange, Places, TensorRef};

@@ -124,6 +124,8 @@ pub struct ModelConfig {
     pub act_fn: Activation,
     /// The activation multiplies a second projection (<https://arxiv.org/abs/2002.05202>).
     pub gated_mlp: bool,
+    /// The second projection of a gated MLP has its bias before the product, not the product after it as the reference's.
+    pub bias_before_gate: bool,
     /// Attention and MLP both read the residual stream before the block.
     pub parallel_attn_mlp: bool,
     /// The blocks' norms; `None` for a model without norms.
@@ -161,7 +163,7 @@ pub struct ModelConfig {
 }
 
 /// Keys that say where a model comes from or where it ran, and change nothing that it computes.
-const INFORMATIONAL: [&str; 22] = [
+const INFORMATIONAL: [&str; 17] = [
     "n_params",
     "device",
     "n_devices",
@@ -179,11 +181,6 @@ const INFORMATIONAL: [&str; 22] = [
     "relative_attention_max_distance",
     "relative_attention_num_buckets",
     "rotary_base_local",
-    "yarn_original_max_position_embeddings",
-    "yarn_truncate",
-    "yarn_beta_fast",
-    "yarn_beta_slow",
-    "yarn_attention_factor",
 ];
 
 impl ModelConfig {
@@ -204,6 +201,7 @@ impl ModelConfig {
             (None, None) => return Err(unsupported("d_head", "is required")),
         };
         let n_layers = read.required_count("n_layers")?;
+        let n_ctx = read.required_count("n_ctx")?;
         let d_vocab = read
             .count_or_auto("d_vocab")?
             .ok_or_else(|| unsupported("d_vocab", "is required (it is not derived from a tokenizer here)"))?;
@@ -231,7 +229,7 @@ impl ModelConfig {
             original_architecture: read.text("original_architecture")?.map(str::to_owned),
             n_layers,
             d_model,
-            n_ctx: read.required_count("n_ctx")?,
+            n_ctx,
             d_head,
             n_heads,
             n_key_value_heads: read.count("n_key_value_heads")?.unwrap_or(n_heads),
@@ -240,11 +238,12 @@ impl ModelConfig {
             d_vocab_out: read.count_or_auto("d_vocab_out")?.unwrap_or(d_vocab),
             act_fn,
             gated_mlp: read.flag("gated_mlp")?.unwrap_or(false) && !attn_only,
+            bias_before_gate: read.flag("bias_before_gate")?.unwrap_or(false),
             parallel_attn_mlp: read.flag("parallel_attn_mlp")?.unwrap_or(false) && !attn_only,
             normalization,
             final_rms: read.flag("final_rms")?.unwrap_or(false),
             eps: read.positive("eps")?.unwrap_or(1e-5),
-            positions: read_positions(&read, d_head)?,
+            positions: read_positions(&read, d_head, n_ctx)?,
             attn_scale: if scaled { scale.unwrap_or((d_head as f64).sqrt()) } else { 1.0 },
             scale_attn_by_inverse_layer_idx: read.flag("scale_attn_by_inverse_layer_idx")?.unwrap_or(false),
             attn_scores_soft_cap: read.positive_or_none("attn_scores_soft_cap")?,
@@ -401,8 +400,12 @@ impl ModelConfig {
             "dtype": self.dtype.name(),
             "n_params": self.n_params(),
         });
-        if let (Some(rotary), Some(json)) = (rotary, json.as_object_mut()) {
-            json.extend(rotary.to_json());
+        if let Some(json) = json.as_object_mut() {
+            json.extend(rotary.map(|rotary| rotary.to_json(self.d_head)).into_iter().flatten());
+            // Not the reference's: in its gated MLPs the bias always comes after the product.
+            if self.bias_before_gate {
+                json.insert("bias_before_gate".to_owned(), json!(true));
+            }
         }
         json
     }
@@ -439,9 +442,9 @@ fn read_dtype(name: &str) -> Result<DType> {
     dtype.ok().filter(|d| d.is_float()).ok_or_else(|| unsupported("dtype", format!("'{name}' is not a float dtype")))
 }
 
-fn read_positions(read: &ConfigReader<'_>, d_head: usize) -> Result<Positions> {
+fn read_positions(read: &ConfigReader<'_>, d_head: usize, n_ctx: usize) -> Result<Positions> {
     let kind = read.text("positional_embedding_type")?.unwrap_or("standard");
-    let rotary = RotaryConfig::read(read, d_head)?;
+    let rotary = RotaryConfig::read(read, d_head, n_ctx)?;
     match kind {
         "standard" => Ok(Positions::Standard),
         "shortformer" => Ok(Positions::Shortformer),
@@ -498,7 +501,6 @@ fn refuse_the_rest(read: &ConfigReader<'_>) -> Result<()> {
         "use_attention_sinks",
         "use_logn_attn",
         "use_dynamic_ntk_rope",
-        "use_yarn_rope",
         "yarn_global_attn_only",
         "num_experts",
         "experts_per_token",
@@ -508,9 +510,6 @@ fn refuse_the_rest(read: &ConfigReader<'_>) -> Result<()> {
         "quantization_method",
     ] {
         read.refuse(key, "is not implemented for reference-native models")?;
-    }
-    if read.number("yarn_factor")?.is_some_and(|x| x != 1.0) {
-        return Err(unsupported("yarn_factor", "YaRN is not implemented for reference-native models"));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::attention::{Inputs, attention};
 use super::mlp::mlp;
-use super::{BlockPoints, BlockWeights, Pass, norm};
+use super::{BlockPoints, BlockWeights, Pass, branch_norm, norm};
 use crate::error::Result;
 use crate::tensor::Tensor;
 
@@ -40,8 +40,8 @@ pub(crate) fn block(
 /// What queries, keys and values are made of. They share one normalised input unless someone looks at (or changes) a
 /// copy for each head.
 fn attention_inputs(pass: &Pass<'_>, points: &BlockPoints, weights: &BlockWeights, resid: &Tensor) -> Result<Inputs> {
-    let normed = |x: &Tensor| match (pass.config.normalization, points.ln1) {
-        (Some(kind), Some(ln1)) => norm(pass, kind, ln1, &weights.ln1, x),
+    let normed = |branch: Option<&str>, x: &Tensor| match (pass.config.normalization, points.ln1) {
+        (Some(kind), Some(ln1)) => branch_norm(pass, kind, ln1, &weights.ln1, branch, x),
         _ => Ok(x.clone()),
     };
     let (heads, kv_heads) = (pass.config.n_heads, pass.config.n_key_value_heads);
@@ -54,9 +54,9 @@ fn attention_inputs(pass: &Pass<'_>, points: &BlockPoints, weights: &BlockWeight
         let q = pass.fire(points.q_input, per_head(&base, heads)?)?;
         let k = pass.fire(points.k_input, per_head(&base, kv_heads)?)?;
         let v = pass.fire(points.v_input, per_head(&base, kv_heads)?)?;
-        Inputs::Separate { q: normed(&q)?, k: normed(&k)?, v: normed(&v)? }
+        Inputs::Separate { q: normed(Some("q"), &q)?, k: normed(Some("k"), &k)?, v: normed(Some("v"), &v)? }
     } else {
-        let x = normed(&base)?;
+        let x = normed(None, &base)?;
         if x.rank() == 3 && pass.shortformer.is_none() {
             return Ok(Inputs::Shared(x));
         }

@@ -13,9 +13,13 @@ pub(crate) fn mlp(pass: &Pass<'_>, points: &MlpPoints, weights: &MlpWeights, x: 
     let post = match &weights.w_gate {
         Some(gate) => {
             let pre = pass.fire(points.pre, affine(x, gate, weights.b_gate.as_ref())?)?;
-            let linear = pass.fire_if(points.pre_linear, affine(x, &weights.w_in, None)?)?;
+            let (before, after) = match pass.config.bias_before_gate {
+                true => (weights.b_in.as_ref(), None),
+                false => (None, weights.b_in.as_ref()),
+            };
+            let linear = pass.fire_if(points.pre_linear, affine(x, &weights.w_in, before)?)?;
             let product = act.apply(&pre)?.mul(&linear)?;
-            match &weights.b_in {
+            match after {
                 Some(b) => product.add(b)?,
                 None => product,
             }

@@ -11,23 +11,27 @@ mod mask;
 mod mlp;
 mod norm;
 mod points;
+mod rope_parameters;
+mod rope_scaling;
 mod rotary;
 mod weights;
 
 pub use activation::Activation;
-pub use rotary::{RotaryConfig, RotaryScaling};
+pub use rope_scaling::RotaryScaling;
+pub use rotary::RotaryConfig;
 
 pub(crate) use attention::soft_cap;
 pub(crate) use block::block;
 pub(crate) use mask::AttentionMask;
-pub(crate) use norm::norm;
+pub(crate) use norm::{branch_norm, norm};
 pub(crate) use points::{BlockPoints, DecoderPoints, sizes as point_sizes};
+pub(crate) use rope_parameters::{RopeContext, rope_type};
 pub(crate) use rotary::RotaryTable;
 pub(crate) use weights::{BlockWeights, NormWeights, PackedAttn, WeightSpec, Weights, affine, weight_specs};
 
 use crate::error::Result;
 use crate::hooks::{HookPointId, HookRegistry};
-use crate::models::ModelConfig;
+use crate::models::{CacheLease, ModelConfig};
 use crate::tensor::Tensor;
 
 /// What one forward shares among all layers.
@@ -40,11 +44,24 @@ pub(crate) struct Pass<'a> {
     pub(crate) rotary: Option<&'a RotaryTable>,
     /// Position embeddings for queries and keys `[batch or 1, pos, d_model]`, for shortformers.
     pub(crate) shortformer: Option<&'a Tensor>,
+    /// Keys and values of the positions before, where this forward continues a sequence.
+    pub(crate) cache: Option<&'a CacheLease>,
 }
 
 impl Pass<'_> {
     pub(crate) fn fire(&self, point: HookPointId, x: Tensor) -> Result<Tensor> {
         self.registry.fire(point, x)
+    }
+
+    /// Fires a point once for each of several branches, under its name with `branch` behind it.
+    pub(crate) fn fire_branch(&self, point: HookPointId, branch: Option<&str>, x: Tensor) -> Result<Tensor> {
+        match branch {
+            Some(branch) if self.registry.observed(point) => {
+                let name = format!("{}_{branch}", self.registry.info(point)?.name);
+                self.registry.fire_as(point, &name, x)
+            }
+            _ => self.fire(point, x),
+        }
     }
 
     /// Fires a point that not every model has.

@@ -18,6 +18,18 @@ pub(crate) fn norm(
     weights: &NormWeights,
     x: &Tensor,
 ) -> Result<Tensor> {
+    branch_norm(pass, kind, points, weights, None, x)
+}
+
+/// [`norm`] of one of several inputs, told apart by the names under which the points fire.
+pub(crate) fn branch_norm(
+    pass: &Pass<'_>,
+    kind: NormKind,
+    points: NormPoints,
+    weights: &NormWeights,
+    branch: Option<&str>,
+    x: &Tensor,
+) -> Result<Tensor> {
     let stored = x.dtype();
     let wide = if stored == DType::F64 { DType::F64 } else { DType::F32 };
     let x = x.to_dtype(wide)?;
@@ -25,8 +37,9 @@ pub(crate) fn norm(
     let y = if pass.observed(points.scale) || pass.observed(points.normalized) {
         let x = if kind.centered { x.sub(&x.mean(Some(&[-1]), true)?)? } else { x };
         let variance = x.square()?.mean(Some(&[-1]), true)?;
-        let scale = pass.fire(points.scale, variance.add_scalar(Scalar::Float(pass.config.eps))?.sqrt()?)?;
-        let mut y = pass.fire(points.normalized, x.div(&scale)?)?;
+        let scale = variance.add_scalar(Scalar::Float(pass.config.eps))?.sqrt()?;
+        let scale = pass.fire_branch(points.scale, branch, scale)?;
+        let mut y = pass.fire_branch(points.normalized, branch, x.div(&scale)?)?;
         if let Some(w) = w {
             y = y.mul(&w.to_dtype(wide)?)?;
         }

@@ -4,6 +4,7 @@
 use crate::autograd::record_unary;
 use crate::error::Result;
 use crate::models::config_reader::{ConfigReader, unsupported};
+use crate::nn::{RopeContext, RotaryScaling};
 use crate::tensor::{CT, Tensor};
 use candle_core::{DType, Device};
 use serde_json::{Map, Value, json};
@@ -11,9 +12,12 @@ use serde_json::{Map, Value, json};
 /// Which features are rotated, how fast, and how the speeds are stretched for long contexts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RotaryConfig {
-    /// The first so many features of a head are rotated; the rest pass.
+    /// The first so many features of a head are rotated; the rest pass. Even.
     pub dim: usize,
-    /// Pair `m` turns by `base^(-2m/dim)` a position.
+    /// Pair `m` turns by `base^(-2m/period)` a position. It is `dim`, or one less where a share of the head's features
+    /// came out odd, which rounds up what is rotated.
+    pub period: usize,
+    /// See `period`.
     pub base: f64,
     /// Pairs are features `(0,1), (2,3), …`; otherwise `(i, i + dim/2)`.
     pub adjacent_pairs: bool,
@@ -21,65 +25,28 @@ pub struct RotaryConfig {
     pub scaling: RotaryScaling,
 }
 
-/// How the rotation is slowed down beyond the context it was trained for.
-#[derive(Clone, Debug, PartialEq)]
-pub enum RotaryScaling {
-    /// Not at all.
-    None,
-    /// Positions divided by a factor (<https://arxiv.org/abs/2306.15595>).
-    Linear(f64),
-    /// Slow pairs divided by a factor, fast ones kept, a ramp between, as in Llama 3.1.
-    ByParts {
-        /// What slow pairs are divided by.
-        factor: f64,
-        /// Pairs of fewer turns within the original context count as slow.
-        low_freq_factor: f64,
-        /// Pairs of more turns count as fast.
-        high_freq_factor: f64,
-        /// The original context, in tokens.
-        original_ctx: f64,
-    },
-}
-
 impl RotaryConfig {
     /// Reads the reference's keys.
-    pub(crate) fn read(read: &ConfigReader<'_>, d_head: usize) -> Result<Self> {
-        let linear = read.positive("rotary_scaling_factor")?.unwrap_or(1.0);
-        let parts = RotaryScaling::ByParts {
-            factor: read.positive("NTK_by_parts_factor")?.unwrap_or(8.0),
-            low_freq_factor: read.positive("NTK_by_parts_low_freq_factor")?.unwrap_or(1.0),
-            high_freq_factor: read.positive("NTK_by_parts_high_freq_factor")?.unwrap_or(4.0),
-            original_ctx: read.positive("NTK_original_ctx_len")?.unwrap_or(8192.0),
+    pub(crate) fn read(read: &ConfigReader<'_>, d_head: usize, n_ctx: usize) -> Result<Self> {
+        let dim = match read.number("rotary_dim")? {
+            Some(0.0) => 0,
+            _ => read.count("rotary_dim")?.unwrap_or(d_head),
         };
-        let by_parts = read.flag("use_NTK_by_parts_rope")?.unwrap_or(false);
-        if let (true, RotaryScaling::ByParts { low_freq_factor: low, high_freq_factor: high, .. }) = (by_parts, &parts)
-            && high <= low
-        {
-            let detail = format!("{high} must be above NTK_by_parts_low_freq_factor, which is {low}");
-            return Err(unsupported("NTK_by_parts_high_freq_factor", &detail));
-        }
-        let scaling = match (by_parts, linear) {
-            (true, 1.0) => parts,
-            (true, _) => return Err(unsupported("rotary_scaling_factor", "cannot be combined with NTK by parts")),
-            (false, 1.0) => RotaryScaling::None,
-            (false, factor) => RotaryScaling::Linear(factor),
-        };
-        Ok(Self {
-            dim: read.count("rotary_dim")?.unwrap_or(d_head),
-            base: read.positive("rotary_base")?.unwrap_or(10_000.0),
-            adjacent_pairs: read.flag("rotary_adjacent_pairs")?.unwrap_or(false),
-            scaling,
-        })
+        let period = read.count("rotary_period")?.unwrap_or(dim);
+        let base = read.positive("rotary_base")?.unwrap_or(10_000.0);
+        let adjacent_pairs = read.flag("rotary_adjacent_pairs")?.unwrap_or(false);
+        let scaling = reference_scaling(read, &RopeContext { d_head, period, base, n_ctx, original_ctx: None })?;
+        Ok(Self { dim, period, base, adjacent_pairs, scaling })
     }
 
     /// The reference's keys and their values.
-    pub(crate) fn to_json(&self) -> Map<String, Value> {
+    pub(crate) fn to_json(&self, d_head: usize) -> Map<String, Value> {
         let mut json = Map::new();
         let mut set = |key: &str, value: Value| json.insert(key.to_owned(), value);
         set("rotary_dim", json!(self.dim));
         set("rotary_base", json!(self.base));
         set("rotary_adjacent_pairs", json!(self.adjacent_pairs));
-        match self.scaling {
+        match &self.scaling {
             RotaryScaling::None => {}
             RotaryScaling::Linear(factor) => {
                 set("rotary_scaling_factor", json!(factor));
@@ -91,44 +58,92 @@ impl RotaryConfig {
                 set("NTK_by_parts_high_freq_factor", json!(high_freq_factor));
                 set("NTK_original_ctx_len", json!(original_ctx));
             }
+            RotaryScaling::Yarn { factor, beta_fast, beta_slow, original_ctx, truncate, attention_factor } => {
+                set("use_yarn_rope", json!(true));
+                set("yarn_factor", json!(factor));
+                set("yarn_attention_factor", json!(attention_factor));
+                set("yarn_beta_fast", json!(beta_fast));
+                set("yarn_beta_slow", json!(beta_slow));
+                set("yarn_original_max_position_embeddings", json!(original_ctx));
+                set("yarn_truncate", json!(truncate));
+            }
+            RotaryScaling::Dynamic { .. } | RotaryScaling::LongRope { .. } | RotaryScaling::Proportional { .. } => {}
+        }
+        if self.period != self.dim {
+            set("rotary_period", json!(self.period));
+        }
+        if let Some(parameters) = self.scaling.to_parameters(d_head) {
+            set("rope_parameters", json!(parameters));
         }
         json
     }
 
-    /// Radians a position, for each of the `dim / 2` pairs.
-    pub fn speeds(&self) -> Vec<f64> {
-        let speed = |m: usize| self.base.powf(-2.0 * m as f64 / self.dim as f64);
-        (0..self.dim / 2).map(|m| self.scaled(speed(m))).collect()
+    /// Radians a position, for each of the `dim / 2` pairs, in a sequence of `length` tokens.
+    pub fn speeds(&self, length: usize) -> Vec<f32> {
+        self.scaling.speeds(self.base, self.period, self.dim / 2, length)
     }
 
-    fn scaled(&self, speed: f64) -> f64 {
-        match self.scaling {
-            RotaryScaling::None => speed,
-            RotaryScaling::Linear(factor) => speed / factor,
-            RotaryScaling::ByParts { factor, low_freq_factor, high_freq_factor, original_ctx } => {
-                let turns = original_ctx * speed / std::f64::consts::TAU;
-                if turns > high_freq_factor {
-                    speed
-                } else if turns < low_freq_factor {
-                    speed / factor
-                } else {
-                    let fast = (turns - low_freq_factor) / (high_freq_factor - low_freq_factor);
-                    (1.0 - fast) * speed / factor + fast * speed
-                }
-            }
-        }
-    }
-
-    /// Cosines and sines for these positions: `rows` of them, each for all pairs, as `[rows.., 1, dim / 2]`.
+    /// Cosines and sines for these positions, the last of which says how long the sequence is: `rows` of them, each for all pairs, as `[rows.., 1, dim / 2]`.
     pub(crate) fn table(&self, positions: &[u32], rows: &[usize], device: &Device) -> Result<RotaryTable> {
-        let speeds = self.speeds();
+        let length = positions.iter().max().map_or(0, |&last| last as usize + 1);
+        let speeds = self.speeds(length);
+        let scale = self.scaling.attention_factor() as f32;
         let shape: Vec<usize> = rows.iter().copied().chain([1, speeds.len()]).collect();
-        let angles = || positions.iter().flat_map(|&p| speeds.iter().map(move |s| f64::from(p) * s));
+        let angles = || positions.iter().flat_map(|&p| speeds.iter().map(move |s| p as f32 * s));
         let table = |f: fn(f64) -> f64| -> Result<CT> {
-            let values: Vec<f32> = angles().map(|a| f(a) as f32).collect();
+            let values: Vec<f32> = angles().map(|a| f(f64::from(a)) as f32 * scale).collect();
             Ok(CT::from_vec(values, shape.as_slice(), device)?)
         };
         Ok(RotaryTable { cos: table(f64::cos)?, sin: table(f64::sin)?, adjacent: self.adjacent_pairs, dim: self.dim })
+    }
+}
+
+/// The scaling that the reference's keys ask for: one at most.
+fn reference_scaling(read: &ConfigReader<'_>, context: &RopeContext) -> Result<RotaryScaling> {
+    let linear = read.positive("rotary_scaling_factor")?.unwrap_or(1.0);
+    let (low_freq_factor, high_freq_factor) = (
+        read.positive("NTK_by_parts_low_freq_factor")?.unwrap_or(1.0),
+        read.positive("NTK_by_parts_high_freq_factor")?.unwrap_or(4.0),
+    );
+    let parts = RotaryScaling::ByParts {
+        factor: read.positive("NTK_by_parts_factor")?.unwrap_or(8.0),
+        low_freq_factor,
+        high_freq_factor,
+        original_ctx: read.positive("NTK_original_ctx_len")?.unwrap_or(8192.0),
+    };
+    let by_parts = read.flag("use_NTK_by_parts_rope")?.unwrap_or(false);
+    if by_parts && high_freq_factor <= low_freq_factor {
+        let detail =
+            format!("{high_freq_factor} must be above NTK_by_parts_low_freq_factor, which is {low_freq_factor}");
+        return Err(unsupported("NTK_by_parts_high_freq_factor", detail));
+    }
+    let yarn = RotaryScaling::Yarn {
+        factor: read.positive("yarn_factor")?.unwrap_or(1.0),
+        attention_factor: read.positive("yarn_attention_factor")?.unwrap_or(1.0),
+        beta_fast: read.positive("yarn_beta_fast")?.unwrap_or(32.0),
+        beta_slow: read.positive("yarn_beta_slow")?.unwrap_or(1.0),
+        original_ctx: read.positive("yarn_original_max_position_embeddings")?.unwrap_or(4096.0),
+        truncate: read.flag("yarn_truncate")?.unwrap_or(true),
+    };
+    let by_yarn = read.flag("use_yarn_rope")?.unwrap_or(false);
+    if by_yarn && context.base == 1.0 {
+        return Err(unsupported("rotary_base", "must not be 1 with use_yarn_rope"));
+    }
+    let parameters = match read.get("rope_parameters") {
+        Some(parameters) => Some(RotaryScaling::from_parameters(&ConfigReader::new(parameters)?, context)?),
+        None => None,
+    };
+    let asked = [
+        ("use_NTK_by_parts_rope", by_parts.then_some(parts)),
+        ("use_yarn_rope", by_yarn.then_some(yarn)),
+        ("rotary_scaling_factor", (linear != 1.0).then_some(RotaryScaling::Linear(linear))),
+        ("rope_parameters", parameters.filter(|scaling| *scaling != RotaryScaling::None)),
+    ];
+    let mut asked = asked.into_iter().filter_map(|(key, scaling)| Some((key, scaling?)));
+    match (asked.next(), asked.next()) {
+        (Some((first, _)), Some((second, _))) => Err(unsupported(second, format!("cannot be combined with {first}"))),
+        (Some((_, scaling)), None) => Ok(scaling),
+        _ => Ok(RotaryScaling::None),
     }
 }
 
@@ -144,6 +159,9 @@ pub(crate) struct RotaryTable {
 impl RotaryTable {
     /// Rotates queries or keys `[batch, pos, head, d_head]`. Computed in at least `f32`.
     pub(crate) fn rotate(&self, x: &Tensor) -> Result<Tensor> {
+        if self.dim == 0 {
+            return Ok(x.clone());
+        }
         let table = self.clone();
         // A rotation's transpose turns the other way, so that is how gradients go back.
         record_unary("rotary", self.turn(x.data(), false)?, x, move |g| table.turn(g, true))

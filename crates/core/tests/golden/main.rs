@@ -12,6 +12,7 @@
 
 mod compare;
 mod fixture;
+mod greedy;
 mod hugging_face;
 mod reference;
 
@@ -21,7 +22,7 @@ use hooklens_core::Error;
 use hooklens_core::models::{LoadOptions, Model};
 
 /// Families that load. A folder of another family must be refused as `unsupported_architecture`.
-const FAMILIES: [&str; 2] = ["gpt2", "tl"];
+const FAMILIES: [&str; 4] = ["gpt2", "gpt_neox", "llama", "tl"];
 
 fn check_all(fixtures: Vec<Fixture>, check: fn(&Fixture, &Model, &mut Worst)) {
     assert!(!fixtures.is_empty(), "no fixtures were found");

@@ -162,6 +162,49 @@ fn gradients_of_different_shapes_cannot_be_summed() {
 }
 
 #[test]
+fn firings_with_names_of_their_own_are_told_apart() {
+    let toy = Toy::new();
+    let cache = CacheStore::new();
+    toy.capture(A, FWD, &cache, CaptureOptions::default()).unwrap();
+    toy.capture(A, BWD, &cache, CaptureOptions::default()).unwrap();
+    let names = log();
+    for direction in [FWD, BWD] {
+        let write = names.clone();
+        toy.hook(A, direction, AddOptions::default(), move |_, site| {
+            write.lock().unwrap().push((site.direction, site.name.to_owned()));
+            Ok(None)
+        });
+    }
+    let first = toy.registry.fire_as(A, "hook_a_q", x(&[2])).unwrap();
+    let second = toy.registry.fire_as(A, "hook_a_k", affine(&first, 3.0, 0.0)).unwrap();
+    assert_eq!(values(&cache.get("hook_a").unwrap()), [3.0, 6.0], "the last one");
+    assert_eq!(values(&cache.get("hook_a_q").unwrap()), [1.0, 2.0]);
+    assert_eq!(values(&cache.get("hook_a_k").unwrap()), [3.0, 6.0]);
+    backward(&sum(&second)).unwrap();
+    assert_eq!(values(&cache.get("hook_a_grad").unwrap()), [4.0, 4.0], "the sum");
+    assert_eq!(values(&cache.get("hook_a_q_grad").unwrap()), [3.0, 3.0]);
+    assert_eq!(values(&cache.get("hook_a_k_grad").unwrap()), [1.0, 1.0]);
+    let told: Vec<_> = [(FWD, "q"), (FWD, "k"), (BWD, "k"), (BWD, "q")].map(|(d, n)| (d, format!("hook_a_{n}"))).into();
+    assert_eq!(read(&names), told);
+}
+
+#[test]
+fn firings_of_different_shapes_with_names_of_their_own_have_no_total() {
+    let toy = Toy::new();
+    let cache = CacheStore::new();
+    toy.capture(A, BWD, &cache, CaptureOptions::default()).unwrap();
+    let first = toy.registry.fire_as(A, "one", x(&[2])).unwrap();
+    let second = toy.registry.fire_as(A, "two", sum(&first)).unwrap();
+    let third = toy.registry.fire_as(A, "three", affine(&second, 2.0, 0.0)).unwrap();
+    third.backward(None, BackwardOptions { retain_graph: true }).unwrap();
+    assert!(cache.get("hook_a_grad").is_none());
+    assert_eq!(cache.keys(), ["three_grad", "two_grad", "one_grad"]);
+    assert_eq!((cache.len(), cache.byte_size()), (3, 16));
+    assert!(!cache.delete("hook_a_grad"));
+    assert_eq!(values(&cache.get("one_grad").unwrap()), [2.0, 2.0]);
+}
+
+#[test]
 fn gradient_captures_are_sliced_like_activations() {
     let toy = Toy::with_axes(&["batch", "pos", "d_model"]);
     let cache = CacheStore::new();
@@ -230,7 +273,7 @@ fn gradients_handed_on_from_a_hook_add_up_within_the_walk() {
     inner.capture(A, BWD, &cache, CaptureOptions::default()).unwrap();
     inner.hook(A, BWD, AddOptions::default(), |g, _| Ok(Some(affine(g, 2.0, 0.0))));
     let registry = inner.registry.clone();
-    outer.hook(A, BWD, AddOptions::default(), move |g, _| registry.fire_gradient(A, g.clone()).map(Some));
+    outer.hook(A, BWD, AddOptions::default(), move |g, _| registry.fire_gradient(A, None, g.clone()).map(Some));
     let input = leaf(&[1]);
     let first = outer.registry.fire(A, input.clone()).unwrap();
     let second = outer.registry.fire(A, affine(&first, 3.0, 0.0)).unwrap();

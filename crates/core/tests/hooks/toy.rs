@@ -3,8 +3,8 @@
 use candle_core::Tensor as CT;
 use hooklens_core::autograd::record_unary;
 use hooklens_core::hooks::{
-    AddOptions, CacheStore, CallbackId, CaptureOptions, Direction, HandleId, HookBody, HookFilter, HookPointId,
-    HookRegistry, PointInfo, Trampoline,
+    AddOptions, CacheStore, CallSite, CallbackId, CaptureOptions, Direction, HandleId, HookBody, HookFilter,
+    HookPointId, HookRegistry, PointInfo, Trampoline,
 };
 use hooklens_core::{BackwardOptions, Error, Result, Tensor};
 use std::collections::HashMap;
@@ -15,14 +15,7 @@ pub(crate) const B: HookPointId = HookPointId(1);
 pub(crate) const FWD: Direction = Direction::Forward;
 pub(crate) const BWD: Direction = Direction::Backward;
 
-/// What a callback is told besides the value.
-pub(crate) struct Firing<'a> {
-    pub(crate) point: HookPointId,
-    pub(crate) direction: Direction,
-    pub(crate) name: &'a str,
-}
-
-type Function = Arc<dyn Fn(&Tensor, &Firing<'_>) -> Result<Option<Tensor>> + Send + Sync>;
+type Function = Arc<dyn Fn(&Tensor, &CallSite<'_>) -> Result<Option<Tensor>> + Send + Sync>;
 
 #[derive(Default)]
 pub(crate) struct Functions(Mutex<HashMap<CallbackId, Function>>);
@@ -34,16 +27,9 @@ impl Functions {
 }
 
 impl Trampoline for Functions {
-    fn call(
-        &self,
-        callback: CallbackId,
-        point: HookPointId,
-        direction: Direction,
-        name: &str,
-        value: &Tensor,
-    ) -> Result<Option<Tensor>> {
+    fn call(&self, callback: CallbackId, site: CallSite<'_>, value: &Tensor) -> Result<Option<Tensor>> {
         let function = self.0.lock().unwrap().get(&callback).cloned();
-        function.map_or(Ok(None), |f| f(value, &Firing { point, direction, name }))
+        function.map_or(Ok(None), |f| f(value, &site))
     }
 }
 
@@ -84,7 +70,7 @@ impl Toy {
 
     pub(crate) fn callback(
         &self,
-        f: impl Fn(&Tensor, &Firing<'_>) -> Result<Option<Tensor>> + Send + Sync + 'static,
+        f: impl Fn(&Tensor, &CallSite<'_>) -> Result<Option<Tensor>> + Send + Sync + 'static,
     ) -> CallbackId {
         let mut functions = self.functions.0.lock().unwrap();
         let id = CallbackId(functions.keys().map(|id| id.0 + 1).max().unwrap_or(1));
@@ -97,7 +83,7 @@ impl Toy {
         point: HookPointId,
         direction: Direction,
         options: AddOptions,
-        f: impl Fn(&Tensor, &Firing<'_>) -> Result<Option<Tensor>> + Send + Sync + 'static,
+        f: impl Fn(&Tensor, &CallSite<'_>) -> Result<Option<Tensor>> + Send + Sync + 'static,
     ) -> HandleId {
         let body = HookBody::Callback(self.callback(f));
         self.registry.add(point, direction, body, options).unwrap()
@@ -161,7 +147,7 @@ pub(crate) fn code<T>(result: Result<T>) -> (&'static str, String) {
 }
 
 /// The error that a trampoline gives when a user's function threw.
-pub(crate) fn thrown(firing: &Firing<'_>) -> Error {
+pub(crate) fn thrown(firing: &CallSite<'_>) -> Error {
     Error::Callback { hook: firing.name.to_owned() }
 }
 

@@ -3,7 +3,8 @@
 
 use crate::variants::{assert_close, config, logits, model, tokens, variants};
 use hooklens_core::hooks::{
-    AddOptions, CacheStore, CallbackId, CaptureOptions, Direction, HookBody, HookFilter, HookPointId, Trampoline,
+    AddOptions, CacheStore, CallSite, CallbackId, CaptureOptions, Direction, HookBody, HookFilter, HookPointId,
+    Trampoline,
 };
 use hooklens_core::models::{ForwardRequest, Model, ModelConfig, ReturnType};
 use hooklens_core::ops::Scalar;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 struct Nudge(f64);
 
 impl Trampoline for Nudge {
-    fn call(&self, _: CallbackId, _: HookPointId, _: Direction, _: &str, x: &Tensor) -> Result<Option<Tensor>> {
+    fn call(&self, _: CallbackId, _: CallSite<'_>, x: &Tensor) -> Result<Option<Tensor>> {
         if !x.dtype().is_float() {
             return x.mul_scalar(Scalar::Int(0)).map(Some);
         }
@@ -134,7 +135,7 @@ fn split_inputs_belong_to_their_heads() {
 
     struct OneHead;
     impl Trampoline for OneHead {
-        fn call(&self, _: CallbackId, _: HookPointId, _: Direction, _: &str, x: &Tensor) -> Result<Option<Tensor>> {
+        fn call(&self, _: CallbackId, _: CallSite<'_>, x: &Tensor) -> Result<Option<Tensor>> {
             let parts = [x.narrow(2, 0, 1)?, x.narrow(2, 1, 1)?.mul_scalar(Scalar::Float(-2.0))?, x.narrow(2, 2, 2)?];
             Tensor::cat(&parts, 2).map(Some)
         }
@@ -150,4 +151,63 @@ fn split_inputs_belong_to_their_heads() {
         assert_eq!(same, h != 1, "query head {h}");
         assert_close("keys", &head(&before.1, h), &head(&after.1, h), 1e-5);
     }
+}
+
+/// Queries, keys and values with inputs of their own are normalised one by one, also where they differ in head count.
+#[test]
+fn split_inputs_have_norms_and_gradients_of_their_own() {
+    for (name, changes) in variants() {
+        let mut changes = changes.clone();
+        changes["dtype"] = "float64".into();
+        let model = model(&changes);
+        let (registry, cache) = (model.registry(), CacheStore::new());
+        if model.config().normalization.is_none() {
+            continue;
+        }
+        let plain = recorded(&model, &["blocks.1.ln1.hook_normalized", "blocks.1.ln1.hook_scale"]);
+        for (i, point) in registry.points().enumerate() {
+            let floats = point.name != "hook_tokens" && point.name != "blocks.1.hook_attn_in";
+            for direction in [Direction::Forward, Direction::Backward].into_iter().filter(|_| floats) {
+                let body = HookBody::Capture { cache: cache.clone(), options: CaptureOptions::default() };
+                registry.add(HookPointId(i as u32), direction, body, AddOptions::default()).unwrap();
+            }
+        }
+        loss(&model).backward(None, BackwardOptions::default()).unwrap();
+        let config = model.config();
+        let heads = [("q", config.n_heads), ("k", config.n_key_value_heads), ("v", config.n_key_value_heads)];
+        for part in ["hook_normalized", "hook_scale"] {
+            let at = format!("blocks.1.ln1.{part}");
+            let shared = plain.get(&at).unwrap();
+            let total = plain.get(&format!("{at}_grad")).unwrap();
+            let mut summed = vec![0.0; total.elem_count()];
+            for (branch, count) in heads {
+                let value = cache.get(&format!("{at}_{branch}")).unwrap();
+                let gradient = cache.get(&format!("{at}_{branch}_grad")).unwrap();
+                assert_eq!((value.dims()[2], gradient.dims()), (count, value.dims()), "{name}: {at} {branch}");
+                let first = value.narrow(2, 0, 1).unwrap().to_vec::<f64>().unwrap();
+                assert_close(&format!("{name}: {at}_{branch}"), &first, &shared.to_vec::<f64>().unwrap(), 1e-12);
+                let over_heads = gradient.sum(Some(&[2]), false).unwrap().to_vec::<f64>().unwrap();
+                summed.iter_mut().zip(over_heads).for_each(|(sum, g)| *sum += g);
+            }
+            assert_close(&format!("{name}: {at} gradients"), &summed, &total.to_vec::<f64>().unwrap(), 1e-10);
+            let last = cache.get(&format!("{at}_v")).unwrap().to_vec::<f64>().unwrap();
+            assert_eq!(cache.get(&at).unwrap().to_vec::<f64>().unwrap(), last, "{name}: the value input's is last");
+            let grouped = config.n_heads != config.n_key_value_heads;
+            assert_eq!(cache.get(&format!("{at}_grad")).is_none(), grouped, "{name}: a total needs one shape");
+        }
+    }
+}
+
+/// Activations and gradients of these points, with nothing else looked at.
+fn recorded(model: &Model, points: &[&str]) -> CacheStore {
+    let (registry, cache) = (model.registry(), CacheStore::new());
+    for point in points {
+        for direction in [Direction::Forward, Direction::Backward] {
+            let body = HookBody::Capture { cache: cache.clone(), options: CaptureOptions::default() };
+            registry.add(registry.find(point).unwrap(), direction, body, AddOptions::default()).unwrap();
+        }
+    }
+    loss(model).backward(None, BackwardOptions::default()).unwrap();
+    registry.remove_where(HookFilter::default());
+    cache
 }

@@ -37,6 +37,20 @@ export function sampleReport(): ExplainReport {
       chosenBy: "effect",
       pattern: words.map((_, q) => words.map((_, k) => (k > q ? 0 : k === 0 ? 1 - 0.1 * q : 0.1))),
     },
+    patterns: {
+      positions: words.map((_, position) => position),
+      shares: [0, 1].map((layer) =>
+        [0, 1, 2].map((head) =>
+          words.map((_, q) =>
+            words.map((_, k) => (k > q ? 0 : k === q ? 1 - (q * (layer + head)) / 40 : (layer + head) / 40)),
+          ),
+        ),
+      ),
+    },
+    residualNorms: {
+      hooks: ["blocks.0.hook_resid_pre", "blocks.1.hook_resid_pre", "blocks.1.hook_resid_post"],
+      values: [0, 1, 2].map((blocks) => words.map((_, i) => (i === 0 ? 100 : 3 + i) * (blocks + 1))),
+    },
     attribution: { hook: "hook_embed", values: words.map((_, i) => (i % 2 === 0 ? -1 : 1) * i) },
   };
 }

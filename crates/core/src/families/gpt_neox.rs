@@ -1,0 +1,125 @@
+//! GPT-NeoX (Black et al. 2022, <https://arxiv.org/abs/2204.06745>) and with it Pythia (Biderman et al. 2023), as in
+//! transformers' `GPTNeoXForCausalLM`.
+//!
+//! Quirks: queries, keys and values are one matrix whose rows are ordered (head, {q, k, v}, feature); a quarter of each
+//! head is rotated unless the configuration says otherwise; attention and MLP read the same residual stream through norms
+//! of their own unless `use_parallel_residual` is false; the base and the share of the rotation are `rotary_emb_base` and
+//! `rotary_pct` outside `rope_parameters`, and other families' names for them are not looked at; old checkpoints carry
+//! causal masks and tables of rotations.
+
+use super::Family;
+use super::hugging_face::{activation, is_causal, model_name, refuse_the_uncommon};
+use super::rope::{RopeLayout, is_rotation_table, rotary};
+use super::weight_map::{BlockMap, Layout, LinearMap, MlpMap, NormMap, QkvMap, WeightMap, unembedding};
+use crate::device::DType;
+use crate::error::Result;
+use crate::load::WeightSource;
+use crate::models::config_reader::{ConfigReader, unsupported};
+use crate::models::{DefaultPoints, InitConfig, InitMode, ModelConfig, NormKind, Positions, divided};
+use serde_json::Value;
+
+/// Our names of sizes, and this configuration's.
+const KEYS: [(&str, &str); 5] = [
+    ("n_layers", "num_hidden_layers"),
+    ("n_heads", "num_attention_heads"),
+    ("d_mlp", "intermediate_size"),
+    ("d_vocab", "vocab_size"),
+    ("n_ctx", "max_position_embeddings"),
+];
+
+const ROPE: RopeLayout =
+    RopeLayout { base: "rotary_emb_base", share: "rotary_pct", default_share: 0.25, whole_heads: false };
+
+/// The unembedding's names: as it is stored, and as the module is called in newer versions.
+const HEADS: [&str; 2] = ["embed_out.weight", "lm_head.weight"];
+
+pub(super) struct GptNeoX;
+
+impl Family for GptNeoX {
+    fn model_type(&self) -> &'static str {
+        "gpt_neox"
+    }
+
+    fn architectures(&self) -> &'static [&'static str] {
+        &["GPTNeoXForCausalLM"]
+    }
+
+    fn config(&self, json: &Value) -> Result<ModelConfig> {
+        let read = ConfigReader::new(json)?;
+        refuse_the_uncommon(&read)?;
+        let d_model = read.count("hidden_size")?.unwrap_or(6144);
+        let n_heads = read.count("num_attention_heads")?.unwrap_or(64);
+        let d_head = divided("num_attention_heads", d_model, n_heads)?;
+        if read.count("head_dim")?.is_some_and(|stated| stated != d_head) {
+            let detail = format!("must be hidden_size / num_attention_heads = {d_head} in this family");
+            return Err(unsupported("head_dim", detail));
+        }
+        let n_ctx = read.count("max_position_embeddings")?.unwrap_or(2048);
+        let d_vocab = read.count("vocab_size")?.unwrap_or(50432);
+        ModelConfig {
+            model_name: model_name(&read, "gpt_neox")?,
+            original_architecture: Some("GPTNeoXForCausalLM".into()),
+            n_layers: read.count("num_hidden_layers")?.unwrap_or(44),
+            d_model,
+            n_ctx,
+            d_head,
+            n_heads,
+            n_key_value_heads: n_heads,
+            d_mlp: Some(read.count("intermediate_size")?.unwrap_or(24576)),
+            d_vocab,
+            d_vocab_out: d_vocab,
+            act_fn: activation(&read, "hidden_act", "gelu")?,
+            gated_mlp: false,
+            bias_before_gate: false,
+            parallel_attn_mlp: read.flag("use_parallel_residual")?.unwrap_or(true),
+            normalization: Some(NormKind { centered: true, learned: true }),
+            final_rms: false,
+            eps: read.positive("layer_norm_eps")?.unwrap_or(1e-5),
+            positions: Positions::Rotary(rotary(&read, &ROPE, d_head, n_ctx)?),
+            attn_scale: (d_head as f64).sqrt(),
+            scale_attn_by_inverse_layer_idx: false,
+            attn_scores_soft_cap: None,
+            output_logits_soft_cap: None,
+            causal: is_causal(&read)?,
+            local_attention: None,
+            tie_word_embeddings: read.flag("tie_word_embeddings")?.unwrap_or(false),
+            default_prepend_bos: false,
+            tokenizer_name: None,
+            init: InitConfig { mode: InitMode::Gpt2, range: read.positive("initializer_range")?, seed: None },
+            default_points: DefaultPoints::default(),
+            dtype: DType::F32,
+        }
+        .validated_as(&KEYS)
+    }
+
+    fn weights(&self, json: &Value, config: &ModelConfig, source: &dyn WeightSource) -> Result<WeightMap> {
+        let attention_bias = ConfigReader::new(json)?.flag("attention_bias")?.unwrap_or(true);
+        let prefix = if source.contains("gpt_neox.embed_in.weight") { "gpt_neox." } else { "" };
+        let block = |layer: usize| {
+            let at = |name: &str| format!("{prefix}layers.{layer}.{name}");
+            let linear = |name: &str, bias: bool| LinearMap::new(&at(name), Layout::OutIn, bias);
+            BlockMap {
+                ln1: NormMap::new(&at("input_layernorm"), true),
+                qkv: QkvMap::FusedByHead(linear("attention.query_key_value", attention_bias)),
+                o: linear("attention.dense", attention_bias),
+                ln2: NormMap::new(&at("post_attention_layernorm"), true),
+                mlp: MlpMap {
+                    gate: None,
+                    up: linear("mlp.dense_h_to_4h", true),
+                    down: linear("mlp.dense_4h_to_h", true),
+                },
+            }
+        };
+        Ok(WeightMap {
+            embed: format!("{prefix}embed_in.weight"),
+            pos: None,
+            blocks: (0..config.n_layers).map(block).collect(),
+            ln_final: NormMap::new(&format!("{prefix}final_layer_norm"), true),
+            unembed: unembedding(source, &HEADS, config.tie_word_embeddings),
+            ignored: |name| {
+                [".attention.bias", ".attention.masked_bias"].iter().any(|mask| name.ends_with(mask))
+                    || is_rotation_table(name)
+            },
+        })
+    }
+}

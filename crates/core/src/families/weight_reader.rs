@@ -1,0 +1,152 @@
+//! The one way in which the checkpoints of all families are checked and read.
+
+use super::weight_map::{BlockMap, Layout, LinearMap, NormMap, QkvMap};
+use crate::error::{Error, Result};
+use crate::load::WeightSource;
+use crate::models::{LoadOptions, ModelConfig};
+use crate::nn::PackedAttn;
+use crate::tensor::{CT, Tensor};
+use indexmap::IndexMap;
+
+/// How many problems of a checkpoint are spelled out.
+const MAX_LISTED: usize = 20;
+
+/// Fails unless a checkpoint holds exactly the expected tensors, beside those that are ignored.
+pub(super) fn check(
+    source: &dyn WeightSource,
+    expected: &IndexMap<String, Vec<usize>>,
+    ignored: impl Fn(&str) -> bool,
+) -> Result<()> {
+    let wrong = expected.iter().filter_map(|(name, dims)| match source.shape(name) {
+        Some(got) if got == dims.as_slice() => None,
+        Some(got) => Some((name.as_str(), format!("has shape {got:?}, expected {dims:?}"))),
+        None => Some((name.as_str(), format!("is missing, expected shape {dims:?}"))),
+    });
+    let names = source.names();
+    let extra = names
+        .iter()
+        .filter(|name| !expected.contains_key(**name) && !ignored(name))
+        .map(|name| (*name, "is not a weight of this architecture".to_owned()));
+    let problems: Vec<(&str, String)> = wrong.chain(extra).collect();
+    let Some((first, _)) = problems.first() else {
+        return Ok(());
+    };
+    let mut listed: Vec<String> = problems.iter().take(MAX_LISTED).map(|(n, what)| format!("'{n}' {what}")).collect();
+    if problems.len() > MAX_LISTED {
+        listed.push(format!("and {} more", problems.len() - MAX_LISTED));
+    }
+    let detail = format!("{} of the checkpoint's tensors do not fit: {}", problems.len(), listed.join("; "));
+    Err(Error::WeightMismatch { name: (*first).to_owned(), detail })
+}
+
+/// Reads weights as they are asked for.
+pub(super) struct Reader<'a> {
+    pub(super) source: &'a dyn WeightSource,
+    pub(super) options: &'a LoadOptions,
+}
+
+impl Reader<'_> {
+    /// A tensor as it is stored.
+    ///
+    /// # Errors
+    /// `wrong_dtype` for anything but floats.
+    pub(super) fn read(&self, name: &str) -> Result<Tensor> {
+        let tensor = self.source.read(name, Some(self.options.dtype), &self.options.device)?;
+        if tensor.dtype() == self.options.dtype {
+            return Ok(tensor);
+        }
+        Err(Error::WrongDtype {
+            op: "load",
+            expected: format!("floats in '{name}'"),
+            got: tensor.dtype().name().into(),
+        })
+    }
+
+    /// `[in, out]`, as a view where it is stored the other way round.
+    fn matrix(&self, map: &LinearMap) -> Result<Tensor> {
+        turned(self.read(&map.weight)?, map.layout)
+    }
+
+    /// A linear map as `<module>.W_<part>` and, if it has a bias, `<module>.b_<part>`.
+    pub(super) fn linear(
+        &self,
+        map: &LinearMap,
+        module: &str,
+        part: &str,
+        named: &mut IndexMap<String, Tensor>,
+    ) -> Result<()> {
+        named.insert(format!("{module}.W_{part}"), self.matrix(map)?);
+        if let Some(bias) = &map.bias {
+            named.insert(format!("{module}.b_{part}"), self.read(bias)?);
+        }
+        Ok(())
+    }
+
+    /// A norm as `<module>.w` and, if it has a bias, `<module>.b`.
+    pub(super) fn norm(&self, map: &NormMap, module: &str, named: &mut IndexMap<String, Tensor>) -> Result<()> {
+        named.insert(format!("{module}.w"), self.read(&map.weight)?);
+        if let Some(bias) = &map.bias {
+            named.insert(format!("{module}.b"), self.read(bias)?);
+        }
+        Ok(())
+    }
+
+    /// A layer's matrices with queries, keys and values side by side. What is stored otherwise exists twice meanwhile,
+    /// but no more of the model than this layer's.
+    pub(super) fn attention(&self, block: &BlockMap, config: &ModelConfig) -> Result<PackedAttn> {
+        let bias = |map: &LinearMap| map.bias.as_ref().map(|bias| self.read(bias)).transpose();
+        let (qkv, qkv_bias) = match &block.qkv {
+            QkvMap::Fused(map) => (self.matrix(map)?, bias(map)?),
+            QkvMap::FusedByHead(map) => {
+                let part_by_part = |x: Tensor, axis: usize| Tensor::constant(by_part(x.data(), axis, config.n_heads)?);
+                let axis = if map.layout == Layout::OutIn { 0 } else { 1 };
+                let weight = part_by_part(self.read(&map.weight)?, axis)?;
+                (turned(weight, map.layout)?, bias(map)?.map(|bias| part_by_part(bias, 0)).transpose()?)
+            }
+            QkvMap::Separate { q, k, v } => {
+                let layout = q.layout;
+                let axis = if layout == Layout::OutIn { 0 } else { 1 };
+                let weights = [q, k, v].map(|map| self.read(&map.weight));
+                let biases = [bias(q)?, bias(k)?, bias(v)?];
+                let bias = if biases.iter().any(Option::is_some) {
+                    let widths = [config.n_heads, config.n_key_value_heads, config.n_key_value_heads];
+                    let filled = biases.into_iter().zip(widths).map(|(bias, heads)| match bias {
+                        Some(bias) => Ok(bias),
+                        None => Tensor::zeros(&[heads * config.d_head], self.options.dtype, &self.options.device),
+                    });
+                    Some(joined(filled.collect::<Result<Vec<_>>>()?, 0)?)
+                } else {
+                    None
+                };
+                (turned(joined(weights.into_iter().collect::<Result<Vec<_>>>()?, axis)?, layout)?, bias)
+            }
+        };
+        Ok(PackedAttn { qkv, qkv_bias, o: self.matrix(&block.o)? })
+    }
+}
+
+/// `[in, out]`, as a view of what is stored the other way round.
+fn turned(stored: Tensor, layout: Layout) -> Result<Tensor> {
+    match layout {
+        Layout::InOut => Ok(stored),
+        Layout::OutIn => Tensor::constant(stored.data().t()?),
+    }
+}
+
+fn joined(parts: Vec<Tensor>, axis: usize) -> Result<Tensor> {
+    let parts: Vec<&CT> = parts.iter().map(Tensor::data).collect();
+    Tensor::constant(CT::cat(&parts, axis)?)
+}
+
+/// Reorders an axis of (head, {q, k, v}, d_head) to ({q, k, v}, head, d_head).
+fn by_part(x: &CT, axis: usize, heads: usize) -> Result<CT> {
+    let dims = x.dims();
+    let (before, after) = (&dims[..axis], &dims[axis + 1..]);
+    let split = [before, &[heads, 3, dims[axis] / (3 * heads)], after].concat();
+    Ok(x.reshape(split)?.transpose(axis, axis + 1)?.contiguous()?.reshape(dims)?)
+}
+
+/// Reads a tensor as it is, for formats that need nothing of the above.
+pub(super) fn read_float(source: &dyn WeightSource, name: &str, options: &LoadOptions) -> Result<Tensor> {
+    Reader { source, options }.read(name)
+}
