@@ -74,8 +74,8 @@ export class TinyModel {
   }
 
   /** Reads a published model, trainable. */
-  static load(directory: string, { tied }: Pick<Architecture, "tied">): TinyModel {
-    return new TinyModel(engine().loadModel(directory, { dtype: "float32" }), tied);
+  static async load(directory: string, { tied }: Pick<Architecture, "tied">): Promise<TinyModel> {
+    return new TinyModel(await engine().startLoading(directory, { dtype: "float32" }).finish(), tied);
   }
 
   parameter(name: string): Tensor {

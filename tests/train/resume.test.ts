@@ -100,7 +100,7 @@ describe.each(runs)("a training run %s", (_, settings) => {
     expect(() => other.restore(path)).toThrow("is of another run");
   });
 
-  test("a published model read back has the same loss", () => {
+  test("a published model read back has the same loss", async () => {
     const trainer = new Trainer(settings, stream);
     for (let i = 0; i < 5; i++) trainer.takeStep();
     roundToHalf(trainer.model);
@@ -117,7 +117,10 @@ describe.each(runs)("a training run %s", (_, settings) => {
     const stateOf = (model: TinyModel) => (tied ? gpt2State(model) : new Map(model.trained()));
     const directory = join(home, "published");
     publish(trainer.model, { stateOf, directory: home }, directory);
-    expect(evaluate(TinyModel.load(directory, { tied }), stream)).toBeCloseTo(trainer.evaluate(stream), 5);
+    expect(evaluate(await TinyModel.load(directory, { tied }), stream)).toBeCloseTo(
+      trainer.evaluate(stream),
+      5,
+    );
   });
 });
 
