@@ -77,7 +77,8 @@ export class HookedTransformer extends TransformerGeneration {
 
   /**
    * Loads a model from a folder: Hugging Face's (`config.json`, safetensors, `tokenizer.json`) or one with the
-   * reference's own config (`tl_config.json`). `builtin:tiny` is a small model that comes with the package.
+   * reference's own config (`tl_config.json`). Two small models come with the package: `builtin:tiny`, a
+   * GPT-2, and `builtin:induction`, attention alone with induction heads.
    *
    * @throws `missing_file`, `invalid_file`, `unsupported_architecture`, `unsupported_config`, `weight_mismatch`.
    *
