@@ -138,7 +138,13 @@ export {
   type KeyValueCacheEntry,
   type KeyValueCacheOptions,
 } from "./models/key-value-cache.ts";
-export type { LoadOptions } from "./models/load-options.ts";
+export type { LoadOptions, ModelOptions } from "./models/load-options.ts";
+export type {
+  ProcessingOptions,
+  ProcessingRecord,
+  ProcessingStep,
+  ProcessingSteps,
+} from "./models/processing.ts";
 export { type SampleLogitsOptions, sampleLogits } from "./models/sample-logits.ts";
 export type { TransformerConfig } from "./models/transformer-config.ts";
 export { TransformerGeneration } from "./models/transformer-generation.ts";

@@ -37,7 +37,8 @@ import {
 } from "./forward-options.ts";
 import { readStopIds } from "./generation-config.ts";
 import { cacheHandle } from "./key-value-cache.ts";
-import { configJson, engineOptions, folderOf, type LoadOptions } from "./load-options.ts";
+import { configJson, folderOf, type LoadOptions, type ModelOptions, modelRequest } from "./load-options.ts";
+import { loadModel } from "./loading.ts";
 import type { TransformerConfig } from "./transformer-config.ts";
 import { TransformerGeneration } from "./transformer-generation.ts";
 import { pointOfKey, type TransformerKeys, type TransformerPoints } from "./transformer-points.ts";
@@ -52,7 +53,7 @@ export type CacheOf<RemoveBatch extends boolean, AsObject extends boolean> = Cac
 /**
  * A decoder-only language model whose every activation and gradient can be seen and changed.
  *
- * Its numbers are those of the checkpoint: nothing is folded or centred on loading. Hook points that cost extra work,
+ * Its numbers are those of the checkpoint: nothing is folded or centred on loading unless one asks for it. Hook points that cost extra work,
  * such as `hook_result`, do nothing until one names them.
  *
  * @category The model
@@ -80,6 +81,12 @@ export class HookedTransformer extends TransformerGeneration {
    * reference's own config (`tl_config.json`). `builtin:tiny` is a small model that comes with the package.
    *
    * @throws `missing_file`, `invalid_file`, `unsupported_architecture`, `unsupported_config`, `weight_mismatch`.
+   *
+   * @example
+   * ```ts
+   * const model = await HookedTransformer.fromPretrained("builtin:tiny", { process: true });
+   * model.cfg.normalization_type; // "LNPre"
+   * ```
    */
   static async fromPretrained(model: string, options: LoadOptions = {}): Promise<HookedTransformer> {
     if (typeof model !== "string") {
@@ -88,9 +95,8 @@ export class HookedTransformer extends TransformerGeneration {
         `fromPretrained: expected the path of a folder, got ${describe(model)}`,
       );
     }
-    const placement = engineOptions("fromPretrained", options);
     const folder = folderOf(model);
-    const loaded = engine().loadModel(folder, placement);
+    const loaded = await loadModel(folder, options);
     const tokenizer =
       options.tokenizer === undefined ? await Tokenizer.fromDirectory(folder) : options.tokenizer;
     return new HookedTransformer(loaded, tokenizer, await readStopIds(folder));
@@ -102,14 +108,14 @@ export class HookedTransformer extends TransformerGeneration {
    * @param config the reference's configuration, such as `{ n_layers: 2, d_model: 32, n_ctx: 64, d_head: 8, … }`.
    * @throws `unsupported_config` naming the key that is missing, unknown or makes no sense.
    */
-  static fromConfig(config: Partial<TransformerConfig>, options: LoadOptions = {}): HookedTransformer {
+  static fromConfig(config: Partial<TransformerConfig>, options: ModelOptions = {}): HookedTransformer {
     if (typeof config !== "object" || config === null || Symbol.iterator in config) {
       throw hooklensError(
         "invalid_argument",
         `fromConfig: expected a configuration, got ${describe(config)}; to load a model use fromPretrained`,
       );
     }
-    const made = engine().createModel(configJson(config), engineOptions("fromConfig", options));
+    const made = engine().createModel(configJson(config), modelRequest("fromConfig", options));
     return new HookedTransformer(made, options.tokenizer ?? null);
   }
 
