@@ -115,6 +115,7 @@ const GENERATION: Members<EngineGeneration> = {
   done: true,
   advance: true,
   stop: true,
+  end: true,
   sequences: true,
 };
 

@@ -134,17 +134,22 @@ export abstract class TransformerGeneration extends TransformerText {
     const { generation, prompts, checked, signal } = begun;
     const { tokenizer } = this;
     const rows = tokenizer && prompts.map((prompt) => new TextRow(tokenizer, prompt, checked.stopStrings));
-    signal?.throwIfAborted();
-    for (let step = 1; !generation.done; ) {
-      const made = generation.advance();
-      if (made !== null) {
-        const { text, finished } = grow(rows, made, generation);
-        const logits = made.logits && wrap<readonly ["batch", "d_vocab"]>(made.logits, ["batch", "d_vocab"]);
-        yield { step, tokens: made.tokens, text, finished, logits };
-        step++;
-      }
-      await turn();
+    try {
       signal?.throwIfAborted();
+      for (let step = 1; !generation.done; ) {
+        const made = generation.advance();
+        if (made !== null) {
+          const { text, finished } = grow(rows, made, generation);
+          const logits =
+            made.logits && wrap<readonly ["batch", "d_vocab"]>(made.logits, ["batch", "d_vocab"]);
+          yield { step, tokens: made.tokens, text, finished, logits };
+          step++;
+        }
+        await turn();
+        signal?.throwIfAborted();
+      }
+    } finally {
+      generation.end();
     }
   }
 

@@ -198,6 +198,13 @@ impl Generation {
         Ok(())
     }
 
+    /// Ends the generation where it is, and frees what it keeps between steps.
+    pub fn end(&mut self) {
+        self.max_new_tokens = self.made;
+        self.run = None;
+        self.cache = None;
+    }
+
     /// All tokens so far, prompt and filler included: `[batch, pos]`, `int64`, on the CPU.
     pub fn sequences(&self) -> Result<Tensor> {
         let ids: Vec<i64> = self.rows.iter().flat_map(|row| &row.ids).copied().collect();
