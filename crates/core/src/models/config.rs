@@ -3,7 +3,7 @@
 use super::config_reader::{ConfigReader, unsupported};
 use crate::device::DType;
 use crate::error::{Error, Result, nearest};
-use crate::nn::{Activation, RotaryConfig};
+use crate::nn::{Activation, RotaryConfig, RotaryScaling};
 use serde_json::{Value, json};
 
 /// More layers than any model has; keeps a lying configuration from making work before its weights are looked at.
@@ -106,7 +106,8 @@ pub struct ModelConfig {
     pub n_layers: usize,
     /// Width of the residual stream.
     pub d_model: usize,
-    /// Longest sequence, in tokens.
+    /// Longest sequence, in tokens; with scaled rotary positions, what it was trained for (see
+    /// [`ModelConfig::check_context`]).
     pub n_ctx: usize,
     /// Width of a head.
     pub d_head: usize,
@@ -325,6 +326,19 @@ impl ModelConfig {
     /// The kind of the final norm.
     pub fn final_norm(&self) -> Option<NormKind> {
         self.normalization.map(|kind| NormKind { centered: kind.centered && !self.final_rms, ..kind })
+    }
+
+    /// Fails if a sequence needs more positions than there are. Scaled rotary positions are made to go on beyond the
+    /// trained context, so that there is no limit with them.
+    ///
+    /// # Errors
+    /// `context_length` with both numbers.
+    pub fn check_context(&self, required: usize) -> Result<()> {
+        match &self.positions {
+            Positions::Rotary(rotary) if rotary.scaling != RotaryScaling::None => Ok(()),
+            _ if required > self.n_ctx => Err(Error::ContextLength { required, n_ctx: self.n_ctx }),
+            _ => Ok(()),
+        }
     }
 
     /// What the scores of a layer are divided by.
