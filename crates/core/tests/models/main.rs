@@ -5,5 +5,6 @@ mod conformance;
 mod forward;
 mod initialisation;
 mod padding;
+mod rotary;
 mod training;
 mod variants;
