@@ -2,6 +2,9 @@ import { expect, test } from "vitest";
 import type {
   Engine,
   EngineCache,
+  EngineGeneration,
+  EngineKvCache,
+  EngineLoading,
   EngineModel,
   EngineRegistry,
   EngineRun,
@@ -23,7 +26,8 @@ const ADDON: Members<NativeModule> = {
   setTrampoline: true,
   createRegistry: true,
   createCache: true,
-  loadModel: true,
+  startLoading: true,
+  actName: true,
   createModel: true,
   readTensors: true,
   writeTensors: true,
@@ -85,11 +89,21 @@ const MODEL: Members<EngineModel> = {
   registry: true,
   forward: true,
   start: true,
+  createKvCache: true,
+  generate: true,
   loadParameters: true,
   parameterNames: true,
   parameter: true,
   setTrainable: true,
+  process: true,
+  processing: true,
   dispose: true,
+};
+
+const LOADING: Members<EngineLoading> = {
+  finish: true,
+  progress: true,
+  cancel: true,
 };
 
 const RUN: Members<EngineRun> = {
@@ -97,12 +111,35 @@ const RUN: Members<EngineRun> = {
   finish: true,
 };
 
+const GENERATION: Members<EngineGeneration> = {
+  done: true,
+  advance: true,
+  stop: true,
+  sequences: true,
+};
+
+const KV_CACHE: Members<EngineKvCache> = {
+  batch: true,
+  length: true,
+  capacity: true,
+  byteSize: true,
+  frozen: true,
+  setFrozen: true,
+  clear: true,
+  layer: true,
+  attentionMask: true,
+  dispose: true,
+};
+
 const CLASSES = {
   EngineTensor: TENSOR,
   EngineRegistry: REGISTRY,
   EngineCache: CACHE,
+  EngineLoading: LOADING,
   EngineModel: MODEL,
   EngineRun: RUN,
+  EngineGeneration: GENERATION,
+  EngineKvCache: KV_CACHE,
 };
 
 test("the addon exports the engine's functions and classes, and nothing else", () => {

@@ -3,11 +3,13 @@
 import type { EngineModel } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
 import { HookedRoot } from "../hooks/hooked-root.ts";
+import { warn } from "../hooks/logger.ts";
 import type { LoadStateOptions } from "../hooks/module.ts";
 import { handleOf, wrap } from "../tensor/base.ts";
 import { zeros } from "../tensor/create.ts";
 import { cat, stack } from "../tensor/functions.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { type ProcessingOptions, type ProcessingRecord, recordOf, stepsOf } from "./processing.ts";
 import type { TransformerConfig } from "./transformer-config.ts";
 
 /**
@@ -17,17 +19,63 @@ import type { TransformerConfig } from "./transformer-config.ts";
  * @category Weights
  */
 export abstract class TransformerWeights extends HookedRoot {
-  /** The configuration, under the reference's names. */
-  readonly cfg: TransformerConfig;
   /** @internal */
   protected readonly model: EngineModel;
+  #cfg: TransformerConfig;
+  #processed: ProcessingRecord;
   #trainable = false;
 
   /** @internal */
   constructor(model: EngineModel) {
     super();
     this.model = model;
-    this.cfg = Object.freeze(JSON.parse(model.configJson()) as TransformerConfig);
+    this.#cfg = readConfig(model);
+    this.#processed = this.#noteProcessing();
+  }
+
+  /** The configuration, under the reference's names. {@link processWeights} replaces it. */
+  get cfg(): TransformerConfig {
+    return this.#cfg;
+  }
+
+  /** Which steps of {@link processWeights} were done to the weights, on loading or since. */
+  get processed(): ProcessingRecord {
+    return this.#processed;
+  }
+
+  /**
+   * Rewrites the weights so that they are easier to read, in place, without changing what the model computes: see
+   * {@link ProcessingSteps}. Log-probabilities stay the same up to rounding. Hooks stay attached.
+   *
+   * Norms that were folded have no weights any more: `cfg.normalization_type` becomes `LNPre` or `RMSPre`, and
+   * `stateDict()` has no `ln1.w`. A step that would change what this model computes is left out with a warning.
+   *
+   * @param steps `true`, the default: the four steps that the reference does on loading. Or those that are true here.
+   * @throws `not_supported_on_this_model` for `refactorFactoredAttnMatrices` where it is impossible; `invalid_argument`
+   *   while the weights are trainable. Nothing has changed then.
+   *
+   * @example
+   * ```ts
+   * const model = HookedTransformer.fromConfig({
+   *   n_layers: 2, d_model: 16, n_ctx: 8, d_head: 4, d_vocab: 10, act_fn: "gelu",
+   * });
+   * model.processWeights({ foldLn: true, centerUnembed: true });
+   * model.cfg.normalization_type; // "LNPre"
+   * model.processed.foldLn;       // true
+   * ```
+   */
+  processWeights(steps: ProcessingOptions = true): this {
+    this.model.process(stepsOf("processWeights", steps));
+    this.#cfg = readConfig(this.model);
+    this.#processed = this.#noteProcessing();
+    return this;
+  }
+
+  /** Passes on what the engine wants known, such as steps that were left out. */
+  #noteProcessing(): ProcessingRecord {
+    const { done, notices } = this.model.processing();
+    for (const notice of notices) warn(notice);
+    return recordOf(done);
   }
 
   /** The weights under the reference's names, such as `blocks.0.attn.W_Q` `[n_heads, d_model, d_head]`. */
@@ -196,4 +244,8 @@ export abstract class TransformerWeights extends HookedRoot {
       { weight: name },
     );
   }
+}
+
+function readConfig(model: EngineModel): TransformerConfig {
+  return Object.freeze(JSON.parse(model.configJson()) as TransformerConfig);
 }

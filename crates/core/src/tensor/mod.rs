@@ -38,6 +38,7 @@ mod random;
 mod reduce;
 mod rope;
 mod rows;
+mod sampling;
 mod scan;
 mod select;
 mod shape;
@@ -57,6 +58,7 @@ pub(crate) use promotion::promote;
 pub use random::manual_seed;
 pub use rope::RopePairs;
 pub(crate) use rows::unbroadcast;
+pub use sampling::{Sampler, SamplingOptions};
 
 use crate::autograd::{Edge, Node};
 use crate::device::{DType, device_name};
@@ -355,4 +357,5 @@ pub(crate) const OP_TABLES: &[&[crate::ops::Op]] = &[
     linalg::OPS,
     einops::OPS,
     random::OPS,
+    sampling::OPS,
 ];

@@ -53,7 +53,7 @@ pub(crate) fn variants() -> Vec<(&'static str, Value)> {
                 "positional_embedding_type": "rotary",
                 "rope_parameters": {
                     "rope_type": "longrope", "short_factor": [1.5, 2.0], "long_factor": [3.0, 5.0],
-                    "original_max_position_embeddings": 6.0, "attention_factor": 0.9,
+                    "original_max_position_embeddings": 12.0, "attention_factor": 0.9,
                 },
             }),
         ),
