@@ -17,7 +17,6 @@ import type { ScopeOptions } from "../hooks/hook-fn.ts";
 import { HookPoint } from "../hooks/hook-point.ts";
 import { HookStore } from "../hooks/hook-store.ts";
 import { type HookedRoot, type Recording, SCOPE_KEYS } from "../hooks/hooked-root.ts";
-import { Module } from "../hooks/module.ts";
 import type { pointNames, Recorded } from "../hooks/names.ts";
 import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
 import { enableGrad, isGradEnabled, noGrad } from "../tensor/gradients.ts";
@@ -41,6 +40,7 @@ import type { TransformerConfig } from "./transformer-config.ts";
 import { TransformerGeneration } from "./transformer-generation.ts";
 import { pointOfKey, type TransformerKeys, type TransformerPoints } from "./transformer-points.ts";
 import { textsOf } from "./transformer-text.ts";
+import { growTree } from "./transformer-tree.ts";
 
 /** What a transformer's `runWithCache` records into. */
 export type CacheOf<RemoveBatch extends boolean, AsObject extends boolean> = CacheOrMap<
@@ -70,7 +70,8 @@ export class HookedTransformer extends TransformerGeneration {
       (info) => new HookPoint(info.axes, { default: info.default, splits: info.name.includes(".ln1.") }),
     );
     this.#hooks = HookStore.around(registry, points);
-    this.attach(this.#hooks, partsOf(names, points));
+    const named = new Map(points.map((point, i) => [names[i] ?? "", point]));
+    this.attach(this.#hooks, growTree(this, this, named));
     this.train(false);
   }
 
@@ -383,25 +384,6 @@ export class HookedTransformer extends TransformerGeneration {
   [Symbol.dispose](): void {
     this.dispose();
   }
-}
-
-/** The parts in the names of points, such as `blocks.0.attn`, as modules. */
-function partsOf(names: readonly string[], points: readonly HookPoint[]): ReadonlyMap<string, Module> {
-  const modules = new Map<string, Module>();
-  for (const [i, name] of names.entries()) {
-    const path = name.split(".");
-    for (let end = 1; end < path.length; end++) {
-      const prefix = path.slice(0, end).join(".");
-      // `blocks` is a list and no part.
-      if (prefix === "blocks" || modules.has(prefix)) continue;
-      const part = new Module();
-      part.name = prefix;
-      modules.set(prefix, part);
-    }
-    const point = points[i];
-    if (point !== undefined) modules.set(name, point);
-  }
-  return modules;
 }
 
 /** Token ids as a cache keeps them: its own, as the caller may dispose theirs, and with names of axes. */
