@@ -105,6 +105,11 @@ export abstract class TransformerWeights extends HookedRoot {
     return wrap(this.model.parameter(name));
   }
 
+  /** The names of all weights, such as `blocks.0.attn.W_Q`. */
+  parameterNames(): readonly string[] {
+    return this.model.parameterNames();
+  }
+
   /** Whether there is a weight of that name. */
   hasParameter(name: string): boolean {
     return this.model.parameterNames().includes(name);

@@ -2,7 +2,9 @@
 
 import type { Bits, DeviceName, DType } from "../engine/engine.ts";
 import { HooklensError } from "../engine/errors.ts";
+import type { MediaBundle } from "../viz/picture.ts";
 import { handleOf, wrap } from "./base.ts";
+import { tensorBundle } from "./display.ts";
 import { type NestedOfRank, nest } from "./nested.ts";
 import { NeuralOps } from "./neural.ts";
 import { callEngine, run } from "./operation.ts";
@@ -141,6 +143,11 @@ export abstract class DataOps<
   /** What `console.log` shows in Node. @internal */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.toString();
+  }
+
+  /** What notebooks show: shape, dtype and a heat map, or the viewer of attention patterns. @internal */
+  [Symbol.for("Jupyter.display")](this: Tensor): MediaBundle {
+    return tensorBundle(this);
   }
 
   /** Throws: JSON of a whole model's activations is never what was meant. Use {@link toArray}. */

@@ -83,7 +83,9 @@ export class Tokenizer {
     this.bosToken = special(config, "bos_token") ?? this.eosToken;
     this.padToken = special(config, "pad_token") ?? this.eosToken;
     this.paddingSide = config["padding_side"] === "left" ? "left" : "right";
-    this.prependsBos = this.#encoder.encode("").ids.length > 0;
+    // Not only of nothing, which may be encoded as an end of sequence.
+    this.prependsBos =
+      this.bosId !== null && ["", "a"].every((text) => this.#encoder.encode(text).ids[0] === this.bosId);
     let largest = -1;
     for (const id of this.#encoder.get_vocab(true).values()) largest = Math.max(largest, id);
     this.#size = largest + 1;

@@ -99,6 +99,7 @@ ${ablationSection(report, detail)}
 ${attentionSection(report, detail)}
 ${normSection(report, detail)}
 </main>`,
+    true,
   );
 }
 

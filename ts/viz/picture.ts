@@ -30,11 +30,13 @@ export class Picture {
   /** What it shows, in some words. */
   readonly title: string;
   readonly #body: Html;
+  readonly #fillsPage: boolean;
 
   /** @internal */
-  constructor(title: string, body: Html) {
+  constructor(title: string, body: Html, fillsPage = false) {
     this.title = title;
     this.#body = body;
+    this.#fillsPage = fillsPage;
   }
 
   /** The markup without styles and script, for pages that have them from elsewhere. @internal */
@@ -51,6 +53,9 @@ export class Picture {
   /** A whole HTML document. It forbids itself every connection and every script but its own. */
   toPage(): string {
     const policy = `default-src 'none'; style-src 'unsafe-inline'; script-src '${CLIENT_SCRIPT_HASH}'; base-uri 'none'; form-action 'none'`;
+    const body = this.#fillsPage
+      ? this.#body
+      : html`<main><h1>${this.title}</h1><section>${this.#body}</section></main>`;
     return html`<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width,initial-scale=1">
@@ -59,7 +64,7 @@ export class Picture {
 <title>${this.title}</title>
 <style>${markup(styles)}</style></head>
 <body class="hl-page"><div class="hl">
-${this.#body}
+${body}
 </div>
 <script>${markup(CLIENT_SCRIPT)}</script></body></html>
 `.text;
@@ -84,5 +89,5 @@ export function stackPictures(title: string, pictures: readonly Picture[]): Pict
   const sections = pictures.map(
     (picture) => html`<section><h2>${picture.title}</h2>${picture.body}</section>`,
   );
-  return new Picture(title, html`<main><h1>${title}</h1>${sections}</main>`);
+  return new Picture(title, html`<main><h1>${title}</h1>${sections}</main>`, true);
 }
