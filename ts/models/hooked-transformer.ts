@@ -411,7 +411,7 @@ function splitScope(
   args: readonly [input: ModelInput, options: object],
   keys: readonly ReadonlySet<string>[],
 ): SplitArguments {
-  if ("namesFilter" in args[1]) {
+  if (Object(args[1]) === args[1] && "namesFilter" in args[1]) {
     throw hooklensError("invalid_argument", `${what} records nothing: namesFilter is for runWithCache`);
   }
   checkKeys(what, args[1], keys);
