@@ -70,7 +70,7 @@ export function explainCommand(terminal: Terminal): Command {
   return new Command("explain")
     .description("Run a prompt and show why the model predicts what it predicts.")
     .argument("<prompt>", "the text that the model is to continue")
-    .option("-m, --model <directory>", "a model directory from Hugging Face, or builtin:tiny", "builtin:tiny")
+    .option("-m, --model <directory>", "a model directory, builtin:tiny or builtin:induction", "builtin:tiny")
     .option("-a, --answer <text>", "explain this next token instead of the most probable one")
     .option("-n, --top <count>", "how many next tokens to show", wholeNumber(1), 5)
     .option(

@@ -62,7 +62,7 @@ function generateOptions(options: Options): GenerateStreamOptions {
 export function generateCommand(terminal: Terminal): Command {
   return new Command("generate")
     .description("Go on from a prompt, printing the text as it is written.")
-    .argument("<model>", "a model directory from Hugging Face, or builtin:tiny")
+    .argument("<model>", "a model directory, builtin:tiny or builtin:induction")
     .argument("<prompt>", "the text to go on from")
     .option("-n, --max-new-tokens <count>", "how many tokens to write at most", wholeNumber(0), 40)
     .option("-g, --greedy", "always take the most probable token")

@@ -32,7 +32,8 @@ export interface ForwardOptions<
    */
   readonly prependBos?: boolean;
   /**
-   * Where shorter texts are filled up.
+   * Where shorter texts are filled up, or where given ids were: a run of padding tokens on the left is then no part of
+   * their text, as `getAttentionMask` says.
    * @default the tokenizer's own
    */
   readonly paddingSide?: PaddingSide;

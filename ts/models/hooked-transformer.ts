@@ -17,7 +17,6 @@ import type { ScopeOptions } from "../hooks/hook-fn.ts";
 import { HookPoint } from "../hooks/hook-point.ts";
 import { HookStore } from "../hooks/hook-store.ts";
 import { type HookedRoot, type Recording, SCOPE_KEYS } from "../hooks/hooked-root.ts";
-import { Module } from "../hooks/module.ts";
 import type { pointNames, Recorded } from "../hooks/names.ts";
 import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
 import { enableGrad, isGradEnabled, noGrad } from "../tensor/gradients.ts";
@@ -41,6 +40,7 @@ import type { TransformerConfig } from "./transformer-config.ts";
 import { TransformerGeneration } from "./transformer-generation.ts";
 import { pointOfKey, type TransformerKeys, type TransformerPoints } from "./transformer-points.ts";
 import { textsOf } from "./transformer-text.ts";
+import { growTree } from "./transformer-tree.ts";
 
 /** What a transformer's `runWithCache` records into. */
 export type CacheOf<RemoveBatch extends boolean, AsObject extends boolean> = CacheOrMap<
@@ -70,13 +70,15 @@ export class HookedTransformer extends TransformerGeneration {
       (info) => new HookPoint(info.axes, { default: info.default, splits: info.name.includes(".ln1.") }),
     );
     this.#hooks = HookStore.around(registry, points);
-    this.attach(this.#hooks, partsOf(names, points));
+    const named = new Map(points.map((point, i) => [names[i] ?? "", point]));
+    this.attach(this.#hooks, growTree(this, this, named));
     this.train(false);
   }
 
   /**
    * Loads a model from a folder: Hugging Face's (`config.json`, safetensors, `tokenizer.json`) or one with the
-   * reference's own config (`tl_config.json`). `builtin:tiny` is a small model that comes with the package.
+   * reference's own config (`tl_config.json`). Two small models come with the package: `builtin:tiny`, a
+   * GPT-2, and `builtin:induction`, attention alone with induction heads.
    *
    * @throws `missing_file`, `invalid_file`, `unsupported_architecture`, `unsupported_config`, `weight_mismatch`.
    *
@@ -324,10 +326,17 @@ export class HookedTransformer extends TransformerGeneration {
   /** The ids of an input that is text or ids; null for a residual stream. */
   #tokensOf(input: ModelInput, options: ForwardOptions): Batch | null {
     if (typeof options.startAtLayer === "number") return null;
-    if (isTensor(input)) return { tokens: input as Tokens, attentionMask: null };
-    const texts = textsOf(input);
-    if (texts === null) return { tokens: fromIds(input as Ids), attentionMask: null };
-    return this.encode(texts, { ...options, truncate: false });
+    const texts = isTensor(input) ? null : textsOf(input);
+    if (texts !== null) return this.encode(texts, { ...options, truncate: false });
+    const tokens = isTensor(input) ? (input as Tokens) : fromIds(input as Ids);
+    return { tokens, attentionMask: this.#maskOfIds(tokens, options) };
+  }
+
+  /** Where texts are filled up on the left, ids may have been: their positions then begin with the text. */
+  #maskOfIds(tokens: Tensor, { attentionMask, pastKvCache, ...options }: ForwardOptions): Tokens | null {
+    const given = attentionMask !== undefined && attentionMask !== null;
+    if (given || (pastKvCache !== undefined && pastKvCache !== null) || tokens.rank !== 2) return null;
+    return tokens.dtype === "int64" ? this.leftPadding(tokens, options) : null;
   }
 
   #request(input: ModelInput, options: ForwardOptions): ForwardRequest {
@@ -383,25 +392,6 @@ export class HookedTransformer extends TransformerGeneration {
   [Symbol.dispose](): void {
     this.dispose();
   }
-}
-
-/** The parts in the names of points, such as `blocks.0.attn`, as modules. */
-function partsOf(names: readonly string[], points: readonly HookPoint[]): ReadonlyMap<string, Module> {
-  const modules = new Map<string, Module>();
-  for (const [i, name] of names.entries()) {
-    const path = name.split(".");
-    for (let end = 1; end < path.length; end++) {
-      const prefix = path.slice(0, end).join(".");
-      // `blocks` is a list and no part.
-      if (prefix === "blocks" || modules.has(prefix)) continue;
-      const part = new Module();
-      part.name = prefix;
-      modules.set(prefix, part);
-    }
-    const point = points[i];
-    if (point !== undefined) modules.set(name, point);
-  }
-  return modules;
 }
 
 /** Token ids as a cache keeps them: its own, as the caller may dispose theirs, and with names of axes. */

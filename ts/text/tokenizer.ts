@@ -103,7 +103,8 @@ export class Tokenizer {
     this.bosToken = special(config, "bos_token") ?? this.eosToken;
     this.padToken = special(config, "pad_token") ?? this.eosToken;
     this.paddingSide = config["padding_side"] === "left" ? "left" : "right";
-    this.prependsBos = this.#ids("").length > 0;
+    // Not only of nothing, which may be encoded as an end of sequence.
+    this.prependsBos = this.bosId !== null && ["", "a"].every((text) => this.#ids(text)[0] === this.bosId);
     let largest = -1;
     for (const [token, id] of working(() => this.#encoder.get_vocab(true))) {
       if (!isId(id)) {

@@ -36,7 +36,7 @@ fn copy(family: &str) -> (Folder, &'static str, Value) {
 fn run(model: &Model) -> Result<(), TestCaseError> {
     let tokens = Tensor::from_slice(&[0i64, 0], &[1, 2]).unwrap();
     match model.forward(ForwardRequest::new(tokens)) {
-        Ok(result) => prop_assert_eq!(result.logits.unwrap().dims(), &[1, 2, model.config().d_vocab_out]),
+        Ok(result) => prop_assert_eq!(result.logits.unwrap().dims().to_vec(), vec![1, 2, model.config().d_vocab_out]),
         Err(error) => prop_assert!(matches!(error, Error::ContextLength { .. }), "{}", error),
     }
     Ok(())
