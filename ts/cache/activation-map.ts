@@ -5,6 +5,7 @@ import type { EngineCache, EngineTensor } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
 import type { AxesOfKey, DynamicKey, GradName, NameOf } from "../hooks/names.ts";
 import { nearestNames } from "../hooks/near-miss.ts";
+import { requireFunction } from "../tensor/arguments.ts";
 import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
 import { bytesOf } from "../tensor/bytes.ts";
 import { tidy } from "../tensor/memory.ts";
@@ -106,6 +107,7 @@ export class ActivationMap<P = unknown> implements Iterable<[CacheKey<P>, Tensor
 
   /** Calls `visit` for each tensor. */
   forEach(visit: (tensor: Tensor, key: CacheKey<P>, cache: this) => void): void {
+    requireFunction("forEach", visit);
     for (const [key, tensor] of this.entries()) visit(tensor, key, this);
   }
 

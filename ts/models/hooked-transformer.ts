@@ -21,6 +21,8 @@ import type { pointNames, Recorded } from "../hooks/names.ts";
 import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
 import { enableGrad, isGradEnabled, noGrad } from "../tensor/gradients.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+// Whoever loads only models needs the class too.
+import "../tensor/tensor.ts";
 import { type Batch, fromIds, type Ids, type Tokens } from "../text/batch.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import {
@@ -409,7 +411,7 @@ function splitScope(
   args: readonly [input: ModelInput, options: object],
   keys: readonly ReadonlySet<string>[],
 ): SplitArguments {
-  if ("namesFilter" in args[1]) {
+  if (Object(args[1]) === args[1] && "namesFilter" in args[1]) {
     throw hooklensError("invalid_argument", `${what} records nothing: namesFilter is for runWithCache`);
   }
   checkKeys(what, args[1], keys);

@@ -1,5 +1,6 @@
 /** Finished pictures: markup that brings its own styles and script, as part of a page or as a page of its own. */
 
+import { requireIterable } from "../tensor/arguments.ts";
 import { CLIENT_SCRIPT, CLIENT_SCRIPT_HASH } from "./client-script.ts";
 import { type Html, html, markup } from "./html.ts";
 import { styles } from "./style.ts";
@@ -86,6 +87,7 @@ ${body}
  * ```
  */
 export function stackPictures(title: string, pictures: readonly Picture[]): Picture {
+  requireIterable("stackPictures", "a list of pictures", pictures);
   const sections = pictures.map(
     (picture) => html`<section><h2>${picture.title}</h2>${picture.body}</section>`,
   );
