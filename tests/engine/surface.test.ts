@@ -65,7 +65,9 @@ const TENSOR: Members<EngineTensor> = {
 const REGISTRY: Members<EngineRegistry> = {
   points: true,
   add: true,
+  capture: true,
   remove: true,
+  removeAll: true,
   removeWhere: true,
   list: true,
   select: true,

@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError } from "commander";
 import type { ExplainOptions } from "../analysis/explain.ts";
 import type { ExplainReport } from "../analysis/explain-report.ts";
 import { jsonText } from "./json-text.ts";
+import { loadModel, quietFor } from "./load-model.ts";
 import type { Terminal } from "./program.ts";
 import { progressBar } from "./progress.ts";
 import { renderExplain } from "./render/explain.ts";
@@ -87,9 +88,9 @@ export function explainCommand(terminal: Terminal): Command {
     .addHelpText("after", example)
     .action(async (prompt: string, options: Options) => {
       const { explain } = await import("../analysis/explain.ts");
-      const { HookedTransformer } = await import("../models/hooked-transformer.ts");
-      using model = await HookedTransformer.fromPretrained(options.model);
-      const bar = progressBar("explaining", options.json ? { ...terminal, progress: undefined } : terminal);
+      const quiet = quietFor(options.json, terminal);
+      using model = await loadModel(options.model, quiet);
+      const bar = progressBar("explaining", quiet);
       const asked: ExplainOptions = {
         modelName: options.model,
         top: options.top,

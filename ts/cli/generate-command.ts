@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from "commander";
 import type { FinishReason, GenerateStreamOptions } from "../models/generate-options.ts";
 import { wantsColor, wholeNumber } from "./explain-command.ts";
+import { loadModel, quietFor } from "./load-model.ts";
 import type { Terminal } from "./program.ts";
 import { createStyle } from "./render/style.ts";
 
@@ -81,8 +82,7 @@ export function generateCommand(terminal: Terminal): Command {
     .option("--debug", "print the stack of an error")
     .addHelpText("after", example)
     .action(async (directory: string, prompt: string, options: Options) => {
-      const { HookedTransformer } = await import("../models/hooked-transformer.ts");
-      const model = await HookedTransformer.fromPretrained(directory);
+      const model = await loadModel(directory, quietFor(options.json, terminal));
       const stream = model.generateStream(prompt, generateOptions(options));
       const style = createStyle({ color: wantsColor(options.color, terminal), width: 80 });
       const print = options.json ? () => undefined : terminal.out;

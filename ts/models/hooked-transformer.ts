@@ -312,6 +312,7 @@ export class HookedTransformer extends TransformerGeneration {
     const { registry } = this.#hooks;
     const source: CacheSource = {
       layers: this.cfg.n_layers,
+      ...(this.tokenizer === null ? {} : { strTokens: (ids) => this.toStrTokens(ids) }),
       axes: (name, { shape }) =>
         points.get(pointOfKey(name))?.axesOf({ shape: removeBatchDim ? [1, ...shape] : shape }) ?? [],
       isDefault: (name) => {
@@ -408,7 +409,7 @@ function splitScope(
   args: readonly [input: ModelInput, options: object],
   keys: readonly ReadonlySet<string>[],
 ): SplitArguments {
-  if ("namesFilter" in args[1]) {
+  if (Object(args[1]) === args[1] && "namesFilter" in args[1]) {
     throw hooklensError("invalid_argument", `${what} records nothing: namesFilter is for runWithCache`);
   }
   checkKeys(what, args[1], keys);

@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Tokenizer as Encoder } from "@huggingface/tokenizers";
 import { hooklensError } from "../engine/errors.ts";
+import { requireText } from "../tensor/arguments.ts";
 
 /** On which side short texts of a batch are filled up. */
 export type PaddingSide = "left" | "right";
@@ -97,6 +98,7 @@ export class Tokenizer {
    * @throws `invalid_file` for a file that is not what it claims to be.
    */
   static async fromDirectory(directory: string): Promise<Tokenizer | null> {
+    requireText("fromDirectory", "the path of a folder", directory);
     const path = join(directory, "tokenizer.json");
     const tokenizer = await readJson(path);
     if (tokenizer === null) return null;

@@ -135,9 +135,7 @@ impl Generation {
         }
         // The last token is written, but nothing goes on from it.
         let required = pos.saturating_add(request.max_new_tokens.saturating_sub(1));
-        if required > config.n_ctx {
-            return Err(Error::ContextLength { required, n_ctx: config.n_ctx });
-        }
+        config.check_context(required)?;
         let fill_id = request.fill_id.or(request.stop_ids.first().copied()).unwrap_or(0);
         inputs::check_ids(&[fill_id], config.d_vocab)?;
         Ok(Self {

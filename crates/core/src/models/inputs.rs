@@ -59,10 +59,7 @@ fn check_length(batch: usize, pos: usize, config: &ModelConfig) -> Result<()> {
         let detail = format!("at least one token is needed, got shape [{batch}, {pos}]");
         return Err(Error::ShapeMismatch { op: OP, detail });
     }
-    if pos > config.n_ctx {
-        return Err(Error::ContextLength { required: pos, n_ctx: config.n_ctx });
-    }
-    Ok(())
+    config.check_context(pos)
 }
 
 /// A residual stream `[batch, pos, d_model]` to start from, checked.
