@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from "commander";
 import type { FinishReason, GenerateStreamOptions } from "../models/generate-options.ts";
 import { wantsColor, wholeNumber } from "./explain-command.ts";
+import { jsonText } from "./json-text.ts";
 import { loadModel, quietFor } from "./load-model.ts";
 import type { Terminal } from "./program.ts";
 import { createStyle } from "./render/style.ts";
@@ -99,6 +100,6 @@ export function generateCommand(terminal: Terminal): Command {
       }
       print("\n");
       if (!options.json) return;
-      terminal.out(`${JSON.stringify({ model: directory, prompt, text, tokens, finished }, null, 2)}\n`);
+      terminal.out(`${jsonText({ model: directory, prompt, text, tokens, finished })}\n`);
     });
 }
