@@ -1,7 +1,7 @@
 // `npm run pack:check`: packs the packages, installs them into empty projects as a user would, and there type-checks and
 // runs the README's example, from ESM and from CommonJS; then checks what a user without a platform package is told.
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { packAll } from "./pack.mjs";
@@ -86,6 +86,12 @@ console.log("ESM: the README's example type-checks, runs and prints what the REA
 
 sh(esm, join(esm, "node_modules/.bin/hooklens"), ["--version"]);
 console.log("the command line starts");
+const command = (...args) => sh(esm, join(esm, "node_modules/.bin/hooklens"), args);
+command("explain", "And God said");
+if (!existsSync(join(esm, "hooklens-report.html"))) fail("hooklens explain wrote no report");
+command("info", "builtin:tiny");
+command("hooks", "builtin:tiny", "blocks.0.*");
+console.log("explain writes its report; info and hooks run");
 
 const cjs = project("cjs", "commonjs", tarballs);
 writeFileSync(

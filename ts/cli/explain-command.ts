@@ -89,7 +89,7 @@ export function explainCommand(terminal: Terminal): Command {
     .action(async (prompt: string, options: Options) => {
       const { explain } = await import("../analysis/explain.ts");
       const quiet = quietFor(options.json, terminal);
-      using model = await loadModel(options.model, quiet);
+      const model = await loadModel(options.model, quiet);
       const bar = progressBar("explaining", quiet);
       const asked: ExplainOptions = {
         modelName: options.model,
@@ -103,6 +103,7 @@ export function explainCommand(terminal: Terminal): Command {
         report = explain(model, prompt, asked);
       } finally {
         bar.stop();
+        model.dispose();
       }
       const written = await writePage(report, options, terminal);
       if (options.json) {

@@ -66,7 +66,7 @@ export function infoCommand(terminal: Terminal): Command {
       const { memory } = await import("../tensor/index.ts");
       const { parametersOf, pointsOf } = await import("./model-summary.ts");
       const before = memory().bytes;
-      using model = await loadModel(name, quietFor(options.json, terminal));
+      const model = await loadModel(name, quietFor(options.json, terminal));
       const summary: ModelSummary = {
         version: 1,
         model: name,
@@ -75,6 +75,7 @@ export function infoCommand(terminal: Terminal): Command {
         parameters: parametersOf(model),
         hookPoints: pointsOf(model),
       };
+      model.dispose();
       terminal.out(options.json ? `${jsonText(summary)}\n` : renderInfo(summary, styleOf(options, terminal)));
     });
 }
@@ -92,8 +93,9 @@ export function hooksCommand(terminal: Terminal): Command {
     .action(async (name: string, filter: string | undefined, options: Options) => {
       const { pointsOf } = await import("./model-summary.ts");
       const wanted = filter === undefined ? undefined : await filterOf(filter);
-      using model = await loadModel(name, quietFor(options.json, terminal));
+      const model = await loadModel(name, quietFor(options.json, terminal));
       const points = pointsOf(model, wanted);
+      model.dispose();
       terminal.out(options.json ? `${jsonText(points)}\n` : renderPoints(points, styleOf(options, terminal)));
     });
 }
