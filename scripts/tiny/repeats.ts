@@ -5,6 +5,7 @@ import { Random } from "./random.ts";
 import { startToken, type Windows } from "./tokens.ts";
 
 const shortestBlock = 4;
+const unpredictableWeight = 0.1;
 
 /** Any token but the start token, all equally likely. */
 function draw(random: Random, vocabulary: number): bigint {
@@ -15,7 +16,8 @@ function draw(random: Random, vocabulary: number): bigint {
  * Rows for training: the start token, then a block of random tokens again and again until the row is full. The block's
  * length is another one in every row, from {@link shortestBlock} to half a row and short ones as likely as long ones (its
  * logarithm is uniform): what repeats at once is learned soonest, and looking back by a fixed distance does not help. Only
- * what can be predicted counts, the tokens from the second block's second on: the others would add nothing but noise.
+ * what can be predicted counts in full, the tokens from the second block's second on: the others add noise, and can
+ * teach no more than an even guess.
  */
 export function drawRepeats(random: Random, batch: number, window: number, vocabulary: number): Windows {
   const text = window - 1;
@@ -29,7 +31,7 @@ export function drawRepeats(random: Random, batch: number, window: number, vocab
     for (let i = 0; i < text; i++) {
       const at = row * window + 1 + i;
       ids[at] = i < length ? draw(random, vocabulary) : (ids[at - length] ?? 0n);
-      weights[row * text + i] = i > length ? 1 : 0;
+      weights[row * text + i] = i > length ? 1 : unpredictableWeight;
     }
   }
   return { ids, batch, weights };

@@ -117,6 +117,7 @@ const GENERATION: Members<EngineGeneration> = {
   done: true,
   advance: true,
   stop: true,
+  end: true,
   sequences: true,
 };
 

@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from "commander";
 import type { FinishReason, GenerateStreamOptions } from "../models/generate-options.ts";
 import { wantsColor, wholeNumber } from "./explain-command.ts";
+import { jsonText } from "./json-text.ts";
 import { loadModel, quietFor } from "./load-model.ts";
 import type { Terminal } from "./program.ts";
 import { createStyle } from "./render/style.ts";
@@ -38,6 +39,11 @@ function number(text: string): number {
 
 function collect(text: string, before: readonly string[] = []): readonly string[] {
   return [...before, text];
+}
+
+/** What a terminal would obey instead of showing becomes an escape, so that a model cannot steer it. */
+function shown(text: string): string {
+  return text.replace(/(?![\n\t])\p{Cc}/gu, (c) => `\\u{${c.codePointAt(0)?.toString(16)}}`);
 }
 
 /** What was asked for, in the library's words. */
@@ -85,8 +91,10 @@ export function generateCommand(terminal: Terminal): Command {
       const model = await loadModel(directory, quietFor(options.json, terminal));
       const stream = model.generateStream(prompt, generateOptions(options));
       const style = createStyle({ color: wantsColor(options.color, terminal), width: 80 });
-      const print = options.json ? () => undefined : terminal.out;
-      print(style.quiet(prompt));
+      const print = options.json
+        ? () => undefined
+        : (piece: string) => terminal.out(terminal.isTTY ? shown(piece) : piece);
+      if (!options.json) terminal.out(style.quiet(terminal.isTTY ? shown(prompt) : prompt));
       let text = "";
       const tokens: number[] = [];
       let finished: FinishReason | null = options.maxNewTokens === 0 ? "length" : null;
@@ -99,6 +107,6 @@ export function generateCommand(terminal: Terminal): Command {
       }
       print("\n");
       if (!options.json) return;
-      terminal.out(`${JSON.stringify({ model: directory, prompt, text, tokens, finished }, null, 2)}\n`);
+      terminal.out(`${jsonText({ model: directory, prompt, text, tokens, finished })}\n`);
     });
 }

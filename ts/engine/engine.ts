@@ -235,6 +235,8 @@ export interface EngineGeneration {
   advance(): EngineGenerationStep | null;
   /** Ends a row after what it has written. */
   stop(row: number): void;
+  /** Ends all rows, and frees what is kept between steps. */
+  end(): void;
   /** All tokens so far, `[batch, pos]`. */
   sequences(): EngineTensor;
 }

@@ -21,6 +21,8 @@ import type { pointNames, Recorded } from "../hooks/names.ts";
 import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
 import { enableGrad, isGradEnabled, noGrad } from "../tensor/gradients.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+// Whoever loads only models needs the class too.
+import "../tensor/tensor.ts";
 import { type Batch, fromIds, type Ids, type Tokens } from "../text/batch.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import {

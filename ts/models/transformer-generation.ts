@@ -54,7 +54,9 @@ export abstract class TransformerGeneration extends TransformerText {
    *
    * Every step is a forward with all its hooks, run a block at a time: between blocks other work of the thread gets its
    * turn. With the cache (the default) the first step sees the prompt and each later one only the newest token. Keep
-   * hooks attached until the promise settles, as `withHooks` does. Nothing is recorded for gradients.
+   * hooks attached until the promise settles, as `withHooks` does. Positions in hooks and interventions count within what the
+   * step runs: later steps have one, so that an edit `.at({ pos: -1 })` reaches each new token and `.at({ pos: 3 })` is
+   * refused there; with `usePastKvCache: false` every step has them all. Nothing is recorded for gradients.
    *
    * Prompts of several lengths are padded on the left; each row is what it would be alone. Rows that have ended are filled
    * up with the end-of-sequence token in `"tokens"`, and simply end in text.
@@ -134,17 +136,22 @@ export abstract class TransformerGeneration extends TransformerText {
     const { generation, prompts, checked, signal } = begun;
     const { tokenizer } = this;
     const rows = tokenizer && prompts.map((prompt) => new TextRow(tokenizer, prompt, checked.stopStrings));
-    signal?.throwIfAborted();
-    for (let step = 1; !generation.done; ) {
-      const made = generation.advance();
-      if (made !== null) {
-        const { text, finished } = grow(rows, made, generation);
-        const logits = made.logits && wrap<readonly ["batch", "d_vocab"]>(made.logits, ["batch", "d_vocab"]);
-        yield { step, tokens: made.tokens, text, finished, logits };
-        step++;
-      }
-      await turn();
+    try {
       signal?.throwIfAborted();
+      for (let step = 1; !generation.done; ) {
+        const made = generation.advance();
+        if (made !== null) {
+          const { text, finished } = grow(rows, made, generation);
+          const logits =
+            made.logits && wrap<readonly ["batch", "d_vocab"]>(made.logits, ["batch", "d_vocab"]);
+          yield { step, tokens: made.tokens, text, finished, logits };
+          step++;
+        }
+        await turn();
+        signal?.throwIfAborted();
+      }
+    } finally {
+      generation.end();
     }
   }
 
@@ -168,20 +175,23 @@ export abstract class TransformerGeneration extends TransformerText {
 
   #prompt(input: GenerateInput, options: GenerateStreamOptions): Batch {
     const texts = textsOf(input);
-    const { attentionMask, prependBos } = options;
+    const { attentionMask, prependBos, paddingSide } = options;
+    const choice = prependBos === undefined ? {} : { prependBos };
     if (texts !== null) {
-      if (attentionMask !== undefined) {
-        throw hooklensError(
-          "invalid_argument",
-          "attentionMask: texts come with their own; give token ids with it",
-        );
+      if (attentionMask === undefined) {
+        return this.encode(texts, { ...choice, paddingSide: "left", truncate: false });
       }
-      const choice = prependBos === undefined ? {} : { prependBos };
-      return this.encode(texts, { ...choice, paddingSide: "left", truncate: false });
+      throw hooklensError(
+        "invalid_argument",
+        "attentionMask: texts come with their own; give token ids with it",
+      );
     }
-    const mask = attentionMask === undefined ? null : asIds(attentionMask);
-    if (isTensor(input)) return { tokens: input as Tokens, attentionMask: mask };
-    return { tokens: fromIds(input as Ids), attentionMask: mask };
+    const tokens = isTensor(input) ? (input as Tokens) : fromIds(input as Ids);
+    if (attentionMask !== undefined) return { tokens, attentionMask: asIds(attentionMask) };
+    // As in a forward: where texts are filled up on the left, ids may have been.
+    const maybe = tokens.rank === 2 && tokens.dtype === "int64";
+    const how = { ...choice, ...(paddingSide === undefined ? {} : { paddingSide }) };
+    return { tokens, attentionMask: maybe ? this.leftPadding(tokens, how) : null };
   }
 
   /** What ends rows, and what fills them up afterwards. */

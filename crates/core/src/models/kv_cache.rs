@@ -6,7 +6,8 @@
 //!
 //! Keys are kept as attention uses them: rotated, where positions rotate them. Hooks on keys and values see the new
 //! rows, and what they return is what is kept; a hook on rotated keys sees old and new ones, and what it returns is used
-//! once.
+//! once. Where the rotation of old positions changes with the length of the sequence, everything after it changes too: a
+//! forward across such a border is refused, and needs an empty cache and all tokens.
 
 use super::ModelConfig;
 use crate::autograd::{grad_enabled, lock};
