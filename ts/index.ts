@@ -8,11 +8,14 @@ export type {
   LensRow,
   PromptToken,
 } from "./analysis/explain-report.ts";
-export { ActivationCache, type CacheMeta } from "./cache/activation-cache.ts";
+export { ActivationCache, type LoadCacheOptions } from "./cache/activation-cache.ts";
 export { ActivationMap, type CacheKey } from "./cache/activation-map.ts";
+export type { CacheMeta } from "./cache/cache-meta.ts";
+export type { AxisOf, CacheSlice, Sliced } from "./cache/cache-slice.ts";
 export type { Bits, DeviceName, DType } from "./engine/engine.ts";
 export * from "./engine/errors.ts";
 export type {
+  CacheFor,
   CacheOrMap,
   CachingOptions,
   IntoCacheOptions,
@@ -96,6 +99,15 @@ export type {
 } from "./hooks/names.ts";
 export { HookScope } from "./hooks/scope.ts";
 export type { NamesFilter } from "./hooks/selection.ts";
+export {
+  type ActName,
+  type AxesOfShort,
+  getActName,
+  type OuterShort,
+  type Short,
+  type ShortNames,
+  type TupleKey,
+} from "./models/act-names.ts";
 export type {
   AsyncOptions,
   ForwardOptions,
@@ -106,19 +118,36 @@ export type {
   Progress,
   ReturnType,
 } from "./models/forward-options.ts";
-export { type CacheOf, HookedTransformer } from "./models/hooked-transformer.ts";
-export type { LoadOptions } from "./models/load-options.ts";
-export type { TransformerConfig } from "./models/transformer-config.ts";
 export type {
-  AxesOfShort,
+  FinishReason,
+  Generated,
+  GeneratedWithLogits,
+  GenerateInput,
+  GenerateOptions,
+  GenerateOutput,
+  GenerateReturn,
+  GenerateStreamOptions,
+  GenerationStep,
+  SamplingOptions,
+  TextOf,
+} from "./models/generate-options.ts";
+export { type CacheOf, HookedTransformer } from "./models/hooked-transformer.ts";
+export {
+  type CachedRows,
+  KeyValueCache,
+  type KeyValueCacheEntry,
+  type KeyValueCacheOptions,
+} from "./models/key-value-cache.ts";
+export type { LoadOptions } from "./models/load-options.ts";
+export { type SampleLogitsOptions, sampleLogits } from "./models/sample-logits.ts";
+export type { TransformerConfig } from "./models/transformer-config.ts";
+export { TransformerGeneration } from "./models/transformer-generation.ts";
+export type {
   BlockPoints,
   OuterPoints,
-  ShortKey,
-  ShortNames,
   SplitNormKeys,
   TransformerKeys,
   TransformerPoints,
-  TupleKey,
 } from "./models/transformer-points.ts";
 export {
   type TokenPositionOptions,
@@ -128,6 +157,6 @@ export {
 export { TransformerWeights } from "./models/transformer-weights.ts";
 export * from "./tensor/index.ts";
 export type { Batch, Ids, Tokens } from "./text/batch.ts";
-export { type PaddingSide, Tokenizer } from "./text/tokenizer.ts";
+export { type DecodeOptions, type PaddingSide, Tokenizer } from "./text/tokenizer.ts";
 export * from "./train/index.ts";
 export * from "./viz/index.ts";

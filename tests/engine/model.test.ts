@@ -90,7 +90,8 @@ describe("a model", () => {
     const path = join(folder, "weights.safetensors");
     const all = model.parameterNames().map((name) => ({ name, tensor: model.parameter(name) }));
     engine.writeTensors(path, all, { format: "pt", note: "ünïcode" });
-    const read = engine.readTensors(path);
+    const { tensors: read, metadata } = engine.readTensors(path);
+    expect(metadata).toContainEqual({ name: "note", text: "ünïcode" });
     expect(read.map(({ name }) => name).sort()).toEqual(model.parameterNames().sort());
 
     const other = engine.createModel(model.configJson(), {});

@@ -2,6 +2,8 @@ import { expect, test } from "vitest";
 import type {
   Engine,
   EngineCache,
+  EngineGeneration,
+  EngineKvCache,
   EngineModel,
   EngineRegistry,
   EngineRun,
@@ -23,6 +25,7 @@ const ADDON: Members<NativeModule> = {
   setTrampoline: true,
   createRegistry: true,
   createCache: true,
+  actName: true,
   loadModel: true,
   createModel: true,
   readTensors: true,
@@ -85,6 +88,8 @@ const MODEL: Members<EngineModel> = {
   registry: true,
   forward: true,
   start: true,
+  createKvCache: true,
+  generate: true,
   loadParameters: true,
   parameterNames: true,
   parameter: true,
@@ -97,12 +102,34 @@ const RUN: Members<EngineRun> = {
   finish: true,
 };
 
+const GENERATION: Members<EngineGeneration> = {
+  done: true,
+  advance: true,
+  stop: true,
+  sequences: true,
+};
+
+const KV_CACHE: Members<EngineKvCache> = {
+  batch: true,
+  length: true,
+  capacity: true,
+  byteSize: true,
+  frozen: true,
+  setFrozen: true,
+  clear: true,
+  layer: true,
+  attentionMask: true,
+  dispose: true,
+};
+
 const CLASSES = {
   EngineTensor: TENSOR,
   EngineRegistry: REGISTRY,
   EngineCache: CACHE,
   EngineModel: MODEL,
   EngineRun: RUN,
+  EngineGeneration: GENERATION,
+  EngineKvCache: KV_CACHE,
 };
 
 test("the addon exports the engine's functions and classes, and nothing else", () => {

@@ -2,6 +2,7 @@ import { HookedTransformer, HooklensError, noGrad, type Tensor, tidy } from "../
 import type { Stored } from "../support/golden.ts";
 import { type Difference, difference, type Tolerance } from "./closeness.ts";
 import { type Fixture, idRows, numbers, readFixture } from "./fixture.ts";
+import { compareGreedy } from "./greedy.ts";
 
 /** What came of one fixture. */
 export interface Outcome {
@@ -31,6 +32,10 @@ class Comparison {
     const sameShape = ours.shape.join() === reference.shape.join();
     const values = sameShape ? ours.toFloat32Array() : [];
     this.#differences.push(difference(name, values, numbers(reference), tolerance, counts));
+  }
+
+  include(differences: readonly Difference[]): void {
+    this.#differences.push(...differences);
   }
 
   get count(): number {
@@ -137,6 +142,7 @@ export async function compareFixture(folder: string): Promise<Outcome> {
     }
     noGrad(() => compareInterventions(seen, model, fixture, tokens));
     noGrad(() => comparePadded(seen, model, fixture));
+    seen.include(await compareGreedy(model, folder));
   } catch (error) {
     if (!(error instanceof HooklensError)) throw error;
     return outcome(mayRefuse(error, fixture) ? "refused" : "failed", `${error.message} (${error.code})`);

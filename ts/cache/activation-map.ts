@@ -2,9 +2,10 @@
 
 import { engine } from "../engine/current.ts";
 import type { EngineCache, EngineTensor } from "../engine/engine.ts";
-import { type HooklensError, hooklensError } from "../engine/errors.ts";
+import { hooklensError } from "../engine/errors.ts";
 import type { AxesOfKey, DynamicKey, GradName, NameOf } from "../hooks/names.ts";
-import { handleOf, wrap } from "../tensor/base.ts";
+import { nearestNames } from "../hooks/near-miss.ts";
+import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 /** The keys of a cache: names of points, and with `_grad` those of their gradients. */
@@ -20,7 +21,8 @@ export type AxesLookup = (
  * What a run recorded: detached tensors by the names of their points, in the order in which the points fired. Gradients
  * have their own keys, with `_grad` behind the name.
  *
- * A tensor got from it shares its elements with the cache and lives on when the cache is disposed.
+ * A tensor got from it shares its elements with the cache and lives on when the cache is disposed. Tensors are values:
+ * nothing that is done with one changes what the cache holds.
  *
  * @category Recorded tensors
  */
@@ -28,6 +30,8 @@ export class ActivationMap<P = unknown> implements Iterable<[CacheKey<P>, Tensor
   /** @internal */
   readonly store: EngineCache;
   readonly #axes: AxesLookup;
+  /** Names of the axes of what was stored by hand; what a run records has those of its point. */
+  readonly #ownAxes = new Map<string, readonly string[]>();
 
   /** @internal */
   constructor(axes: AxesLookup = () => [], store: EngineCache = engine().createCache()) {
@@ -49,8 +53,13 @@ export class ActivationMap<P = unknown> implements Iterable<[CacheKey<P>, Tensor
   /** The tensor under any key, its axes as far as they are known. @internal */
   protected lookUp(key: string): Tensor {
     const found = this.store.get(key);
-    if (found === null) throw this.#missing(key);
-    return wrap(found, this.#axesOf(key, found));
+    if (found !== null) return wrap(found, this.#axesOf(key, found));
+    const keys = this.store.keys();
+    throw hooklensError("not_cached", `'${key}' is not in the cache: ${this.whyMissing(key, keys)}`, {
+      key,
+      nearest: nearestNames(key, keys),
+      keys,
+    });
   }
 
   /** Whether something is recorded under a name. */
@@ -92,23 +101,34 @@ export class ActivationMap<P = unknown> implements Iterable<[CacheKey<P>, Tensor
   }
 
   /** Calls `visit` for each tensor. */
-  forEach(visit: (tensor: Tensor, key: CacheKey<P>) => void): void {
-    for (const [key, tensor] of this.entries()) visit(tensor, key);
+  forEach(visit: (tensor: Tensor, key: CacheKey<P>, cache: this) => void): void {
+    for (const [key, tensor] of this.entries()) visit(tensor, key, this);
   }
 
-  /** Stores a tensor, without its history, under a key. */
+  /** Stores a tensor, without its history, under a key; a key that is there keeps its place. */
   set(key: CacheKey<P>, value: Tensor): this {
-    this.store.set(key, handleOf(value));
+    this.put(key, value);
     return this;
+  }
+
+  /** Stores a tensor and the names of its axes. @internal */
+  protected put(key: string, value: Tensor): void {
+    if (!isTensor(value)) {
+      throw hooklensError("invalid_argument", `set: expected a Tensor for '${key}', got ${describe(value)}`);
+    }
+    this.store.set(key, handleOf(value));
+    this.#ownAxes.set(key, value.axes);
   }
 
   /** Forgets one tensor; false if there was none. */
   delete(key: string): boolean {
+    this.#ownAxes.delete(key);
     return this.store.delete(key);
   }
 
   /** Forgets all tensors. */
   clear(): void {
+    this.#ownAxes.clear();
     this.store.clear();
   }
 
@@ -128,26 +148,40 @@ export class ActivationMap<P = unknown> implements Iterable<[CacheKey<P>, Tensor
   }
 
   #axesOf(key: string, found: EngineTensor): readonly string[] {
-    const axes = this.#axes(key.endsWith("_grad") ? key.slice(0, -"_grad".length) : key, found);
     const rank = found.shape.length;
+    const own = this.#ownAxes.get(key);
+    if (own !== undefined && own.length === rank && rank > 0) return own;
+    const axes = this.#axes(pointOf(key), found);
     if (axes.length === rank) return axes;
     // Recorded with removeBatchDim.
     return axes.length === rank + 1 && axes[0] === "batch" ? axes.slice(1) : [];
   }
 
-  #missing(key: string): HooklensError {
-    const keys = this.store.keys();
-    const what =
-      keys.length === 0
-        ? "nothing was recorded: no recorded point has fired"
-        : `recorded are ${keys.slice(0, 6).join(", ")}${keys.length > 6 ? ` and ${keys.length - 6} more` : ""}`;
-    const own = key.endsWith("_grad") ? key.slice(0, -"_grad".length) : key;
-    const apart = keys.filter((other) => other.startsWith(`${own}_`) && other.endsWith("_grad"));
+  /** Why nothing is recorded under a key, as far as it can be told, and what is. @internal */
+  protected whyMissing(key: string, keys: readonly string[]): string {
     const hint = key.endsWith("_grad")
-      ? apart.length > 0
-        ? `several firings of the point have gradients of different shapes: see ${apart.join(", ")}`
-        : "gradients are recorded with `inclBwd`, at points that the output depends on"
-      : "`namesFilter` or `stopAtLayer` may have excluded it, or it is recorded only when named";
-    return hooklensError("not_cached", `'${key}' is not in the cache (${what}); ${hint}`, { key, keys });
+      ? (gradientsApart(key, keys) ??
+        "gradients are recorded with `inclBwd`, at points that the output depends on")
+      : "`namesFilter` may have excluded it, its point may not have fired, or it is recorded only when named";
+    return `${hint}; ${whatThereIs(key, keys)}`;
   }
+}
+
+/** The name of the point in a key, which may be that of its gradient. */
+export function pointOf(key: string): string {
+  return key.endsWith("_grad") ? key.slice(0, -"_grad".length) : key;
+}
+
+/** Where the gradients of a key are that have no sum, because the point's firings had different shapes; null if none are. */
+export function gradientsApart(key: string, keys: readonly string[]): string | null {
+  const apart = keys.filter((other) => other.startsWith(`${pointOf(key)}_`) && other.endsWith("_grad"));
+  if (!key.endsWith("_grad") || apart.length === 0) return null;
+  return `several firings of the point have gradients of different shapes: see ${apart.join(", ")}`;
+}
+
+/** What is recorded, for a message about a key that is not. */
+export function whatThereIs(key: string, keys: readonly string[]): string {
+  if (keys.length === 0) return "nothing was recorded: no recorded point has fired";
+  if (keys.length <= 6) return `recorded are ${keys.join(", ")}`;
+  return `${keys.length} are recorded, nearest ${nearestNames(key, keys).join(", ")}`;
 }

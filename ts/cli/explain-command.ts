@@ -39,7 +39,8 @@ hooklens-report.html in the working directory; with --json only where --html ask
 
 Colours are used on a terminal only; NO_COLOR or --no-color turns them off.`;
 
-function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
+/** Reads a whole number of a range. */
+export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = Number(text);
     if (Number.isInteger(value) && value >= least && value <= most) return value;
@@ -57,7 +58,7 @@ function headName(text: string): { layer: number; head: number } {
 }
 
 /** Colour where a person looks at it, and as NO_COLOR and FORCE_COLOR say (no-color.org, force-color.org). */
-function wantsColor(asked: boolean, terminal: Terminal): boolean {
+export function wantsColor(asked: boolean, terminal: Terminal): boolean {
   const { NO_COLOR, FORCE_COLOR, TERM } = terminal.env;
   if (!asked || (NO_COLOR !== undefined && NO_COLOR !== "")) return false;
   if (FORCE_COLOR !== undefined && FORCE_COLOR !== "" && FORCE_COLOR !== "0") return true;

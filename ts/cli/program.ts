@@ -2,6 +2,7 @@
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 import { explainCommand } from "./explain-command.ts";
+import { generateCommand } from "./generate-command.ts";
 
 /** What the command line needs of the world. */
 export interface Terminal {
@@ -55,6 +56,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     })
     .exitOverride();
   program.addCommand(explainCommand(terminal).copyInheritedSettings(program));
+  program.addCommand(generateCommand(terminal).copyInheritedSettings(program));
 
   try {
     await program.parseAsync(args, { from: "user" });

@@ -162,6 +162,67 @@ export interface ForwardRequest {
   readonly tokens?: EngineTensor;
   /** `[batch, pos]` of 1 and 0. */
   readonly attentionMask?: EngineTensor;
+  /** What came before the input, and where the input is added. */
+  readonly kvCache?: EngineKvCache;
+}
+
+/** Keys and values of tokens that were seen, a row for each sequence of a batch. */
+export interface EngineKvCache {
+  readonly batch: number;
+  /** Positions that every layer holds. */
+  readonly length: number;
+  readonly capacity: number;
+  readonly byteSize: number;
+  readonly frozen: boolean;
+  setFrozen(frozen: boolean): void;
+  clear(): void;
+  /** Copies `[batch, pos, kv_head, d_head]`. */
+  layer(layer: number): { readonly keys: EngineTensor; readonly values: EngineTensor };
+  /** `[batch, pos]` of 1 and 0. */
+  attentionMask(): EngineTensor;
+  dispose(): void;
+}
+
+/** What is to be written. Left out: see `GenerationRequest` of the core. */
+export interface GenerationRequest {
+  /** int64 ids `[batch, pos]`. */
+  readonly tokens: EngineTensor;
+  readonly attentionMask?: EngineTensor;
+  readonly maxNewTokens: number;
+  readonly stopIds: readonly number[];
+  readonly fillId?: number;
+  readonly doSample: boolean;
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly repetitionPenalty?: number;
+  readonly freqPenalty?: number;
+  readonly seed?: number | bigint;
+  readonly useCache: boolean;
+  readonly keepLogits: boolean;
+}
+
+/** Why a row has ended: it wrote a stop id, there are enough tokens, or {@link EngineGeneration.stop} said so. */
+export type EngineFinishReason = "eos" | "length" | "stop";
+
+/** One more token for each row. */
+export interface EngineGenerationStep {
+  /** Null for rows that had ended before. */
+  readonly tokens: (number | null)[];
+  /** The rows that end with this token. */
+  readonly finished: (EngineFinishReason | null)[];
+  readonly logits: EngineTensor | null;
+}
+
+/** Tokens being written. Nothing is recorded for gradients. */
+export interface EngineGeneration {
+  readonly done: boolean;
+  /** Runs the next block; null unless that completed a step. After a failure the step can be tried again. */
+  advance(): EngineGenerationStep | null;
+  /** Ends a row after what it has written. */
+  stop(row: number): void;
+  /** All tokens so far, `[batch, pos]`. */
+  sequences(): EngineTensor;
 }
 
 export interface ForwardResult {
@@ -186,6 +247,8 @@ export interface EngineModel {
   forward(request: ForwardRequest): ForwardResult;
   /** Begins a forward that runs a block at a time, so that others may use the thread in between. */
   start(request: ForwardRequest): EngineRun;
+  createKvCache(batch: number, capacity?: number): EngineKvCache;
+  generate(request: GenerationRequest): EngineGeneration;
   parameterNames(): string[];
   parameter(name: string): EngineTensor;
   /** Replaces every parameter. Throws `weight_mismatch`, changing nothing, if one is missing, unknown or of another shape. */
@@ -209,11 +272,16 @@ export interface Engine {
   setTrampoline(run: Trampoline): void;
   createRegistry(points: readonly PointInfo[]): EngineRegistry;
   createCache(): EngineCache;
+  /** The full name of a point that a short one stands for, such as `k6` or `k` in layer 6; it need not exist. */
+  actName(short: { readonly name: string; readonly layer?: number; readonly part?: string }): string;
   /** Reads an HF directory or a reference-native one (`tl_config.json`). */
   loadModel(directory: string, options: { readonly dtype?: DType; readonly device?: string }): EngineModel;
   /** A model with random weights, from a reference-style config as JSON. */
   createModel(configJson: string, options: { readonly dtype?: DType; readonly device?: string }): EngineModel;
-  readTensors(path: string): { name: string; tensor: EngineTensor }[];
+  readTensors(path: string): {
+    tensors: { name: string; tensor: EngineTensor }[];
+    metadata: { name: string; text: string }[];
+  };
   writeTensors(
     path: string,
     tensors: readonly { name: string; tensor: EngineTensor }[],

@@ -1,13 +1,16 @@
 /** Options of caching, and the captures that follow from them. */
 
+import type { ActivationCache } from "../cache/activation-cache.ts";
 import type { ActivationMap } from "../cache/activation-map.ts";
 import type { CaptureOptions, DType, EngineCache } from "../engine/engine.ts";
 import { type HooklensError, hooklensError } from "../engine/errors.ts";
+import type { TransformerKeys, TransformerPoints } from "../models/transformer-points.ts";
 import type { Range } from "../tensor/indexing.ts";
 import { keep } from "../tensor/memory.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { checkFlags } from "./call-options.ts";
 import { Capture } from "./hook-fn.ts";
+import type { PointsOf, pointNames, Recorded } from "./names.ts";
 import type { Chosen, NamesFilter } from "./selection.ts";
 
 /** Positions: one, a list of them, or a range. Negative numbers count from the end. */
@@ -77,6 +80,12 @@ export type CacheOrMap<Cache, AsObject extends boolean> = [AsObject] extends [tr
   : [AsObject] extends [false]
     ? Map<string, Tensor>
     : Cache | Map<string, Tensor>;
+
+/** What a root records into unless told otherwise: built-in models into caches that know short names. */
+export type CacheFor<Root, RemoveBatch extends boolean> =
+  Root extends Readonly<Record<typeof pointNames, infer P>>
+    ? ActivationCache<Recorded<[P] extends [TransformerPoints] ? TransformerKeys : P, RemoveBatch>>
+    : ActivationMap<Recorded<PointsOf<Root>, RemoveBatch>>;
 
 /** The keys of {@link RunWithCacheOptions}. */
 export const CACHE_KEYS: ReadonlySet<string> = new Set([

@@ -10,6 +10,7 @@ import { isThenable } from "../tensor/memory.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import {
+  type CacheFor,
   type CachingOptions,
   captures,
   type IntoCacheOptions,
@@ -32,7 +33,7 @@ import { type AddHookOptions, checkAddOptions, checkDir, type HookPoint } from "
 import type { HookStore } from "./hook-store.ts";
 import { warn } from "./logger.ts";
 import { Module } from "./module.ts";
-import type { Axes, AxesAt, PointsOf, Recorded } from "./names.ts";
+import type { Axes, AxesAt, PointsOf } from "./names.ts";
 import { HookScope, within } from "./scope.ts";
 import { type Chosen, type NamesFilter, PointTable } from "./selection.ts";
 
@@ -399,8 +400,8 @@ export abstract class HookedRoot extends Module {
     return output;
   }
 
-  /** An empty cache for this root's points. @internal */
-  protected newCache(): ActivationMap {
+  /** An empty cache for this root's points, to be filled as the options say. @internal */
+  protected newCache(_options: CachingOptions = {}): ActivationMap {
     const points = this.hookDict;
     return new ActivationMap((name) => points.get(name)?.axes ?? []);
   }
@@ -411,21 +412,21 @@ export abstract class HookedRoot extends Module {
    */
   getCachingHooks<
     RemoveBatch extends boolean = false,
-    Cache extends ActivationMap | Map<string, Tensor> = ActivationMap<Recorded<PointsOf<this>, RemoveBatch>>,
+    Cache extends ActivationMap | Map<string, Tensor> = CacheFor<this, RemoveBatch>,
   >(options: IntoCacheOptions<PointsOf<this>, RemoveBatch, Cache> = {}): CachingHooks<Cache> {
     return this.#cachingHooks(options as IntoCacheOptions) as CachingHooks<Cache>;
   }
 
   #cachingHooks(options: IntoCacheOptions): CachingHooks<ActivationMap | Map<string, Tensor>> {
     checkOptionKeys("getCachingHooks", options, CACHING_KEYS);
-    const cache: unknown = options.cache ?? this.newCache();
+    const cache: unknown = options.cache ?? this.newCache(options);
     if (!(cache instanceof ActivationMap || cache instanceof Map)) {
       throw hooklensError(
         "invalid_argument",
         `cache: expected a Map or a cache of this library, got ${describe(cache)}`,
       );
     }
-    const destination = cache instanceof Map ? into(cache, this.newCache()) : cache;
+    const destination = cache instanceof Map ? into(cache, this.newCache(options)) : cache;
     const chosen = this.#points().filter(options.namesFilter);
     const { fwd, bwd } = captures(chosen, destination, options);
     const byPoint = (named: [string, Capture][]) =>
@@ -442,7 +443,7 @@ export abstract class HookedRoot extends Module {
    */
   addCachingHooks<
     RemoveBatch extends boolean = false,
-    Cache extends ActivationMap | Map<string, Tensor> = ActivationMap<Recorded<PointsOf<this>, RemoveBatch>>,
+    Cache extends ActivationMap | Map<string, Tensor> = CacheFor<this, RemoveBatch>,
   >(options: IntoCacheOptions<PointsOf<this>, RemoveBatch, Cache> = {}): Cache {
     return this.#addCachingHooks(options as IntoCacheOptions) as Cache;
   }

@@ -1,4 +1,4 @@
-/** Finds options that were probably misspelt. */
+/** Finds names and options that were probably misspelt. */
 
 import { hooklensError } from "../engine/errors.ts";
 import { editDistance } from "../tensor/option-keys.ts";
@@ -41,4 +41,22 @@ export function refuseNearMisses(
       );
     }
   }
+}
+
+/** The three names that are spelled most like `name`, nearest first; what follows the last dot counts double. */
+export function nearestNames(name: string, names: readonly string[]): string[] {
+  const split = (whole: string) => {
+    const dot = whole.lastIndexOf(".") + 1;
+    return [whole.slice(0, dot), whole.slice(dot)] as const;
+  };
+  const [place, last] = split(name.slice(0, 100));
+  const distanceTo = (candidate: string) => {
+    const [otherPlace, otherLast] = split(candidate);
+    return 2 * editDistance(last, otherLast) + editDistance(place, otherPlace);
+  };
+  return names
+    .map((candidate) => ({ candidate, distance: distanceTo(candidate) }))
+    .sort((a, b) => a.distance - b.distance)
+    .slice(0, 3)
+    .map(({ candidate }) => candidate);
 }

@@ -19,6 +19,6 @@ export function readStateDict(path: string): Map<string, Tensor> {
   return new Map(
     engine()
       .readTensors(path)
-      .map(({ name, tensor }) => [name, wrap(tensor)]),
+      .tensors.map(({ name, tensor }) => [name, wrap(tensor)]),
   );
 }

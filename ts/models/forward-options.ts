@@ -3,6 +3,7 @@
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Ids } from "../text/batch.ts";
 import type { PaddingSide } from "../text/tokenizer.ts";
+import type { KeyValueCache } from "./key-value-cache.ts";
 
 /** Text, several texts, token ids, or with `startAtLayer` a residual stream `[batch, pos, d_model]`. */
 export type ModelInput = string | readonly string[] | Ids | Tensor;
@@ -43,6 +44,11 @@ export interface ForwardOptions<
   readonly tokens?: Tensor | Ids | null;
   /** 1 for tokens and 0 for padding, `[batch, pos]`. */
   readonly attentionMask?: Tensor | readonly (readonly number[])[] | null;
+  /**
+   * What came before the input, from `createKvCache`: the input is run after it and added to it. The `attentionMask` may
+   * be that of the input or of both.
+   */
+  readonly pastKvCache?: KeyValueCache | null;
 }
 
 /** How far a forward is. */
@@ -74,6 +80,7 @@ export const FORWARD_KEYS: ReadonlySet<string> = new Set([
   "stopAtLayer",
   "tokens",
   "attentionMask",
+  "pastKvCache",
 ]);
 
 /** `[batch, pos, d_vocab]` */

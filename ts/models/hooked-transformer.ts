@@ -1,12 +1,17 @@
 /** Built-in transformers. */
 
 import { setImmediate as turn } from "node:timers/promises";
-import { ActivationCache, type CacheMeta } from "../cache/activation-cache.ts";
-import type { AxesLookup } from "../cache/activation-map.ts";
+import { ActivationCache, type CacheSource } from "../cache/activation-cache.ts";
+import { type CacheMeta, filterText } from "../cache/cache-meta.ts";
 import { engine } from "../engine/current.ts";
 import type { EngineModel, EngineTensor, ForwardRequest, ForwardResult } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
-import { CACHE_KEYS, type CacheOrMap, type RunWithCacheOptions } from "../hooks/caching.ts";
+import {
+  CACHE_KEYS,
+  type CacheOrMap,
+  type CachingOptions,
+  type RunWithCacheOptions,
+} from "../hooks/caching.ts";
 import { checkFlags, checkKeys, type SplitArguments, splitOptions } from "../hooks/call-options.ts";
 import type { ScopeOptions } from "../hooks/hook-fn.ts";
 import { HookPoint } from "../hooks/hook-point.ts";
@@ -28,10 +33,13 @@ import {
   type ModelInput,
   type ReturnType,
 } from "./forward-options.ts";
+import { readStopIds } from "./generation-config.ts";
+import { cacheHandle } from "./key-value-cache.ts";
 import { configJson, engineOptions, folderOf, type LoadOptions } from "./load-options.ts";
 import type { TransformerConfig } from "./transformer-config.ts";
+import { TransformerGeneration } from "./transformer-generation.ts";
 import { pointOfKey, type TransformerKeys, type TransformerPoints } from "./transformer-points.ts";
-import { TransformerText, textsOf } from "./transformer-text.ts";
+import { textsOf } from "./transformer-text.ts";
 
 /** What a transformer's `runWithCache` records into. */
 export type CacheOf<RemoveBatch extends boolean, AsObject extends boolean> = CacheOrMap<
@@ -47,22 +55,21 @@ export type CacheOf<RemoveBatch extends boolean, AsObject extends boolean> = Cac
  *
  * @category The model
  */
-export class HookedTransformer extends TransformerText {
+export class HookedTransformer extends TransformerGeneration {
   /** Exists in types only. @internal */
   declare readonly [pointNames]: TransformerPoints;
   readonly #hooks: HookStore;
-  readonly #names: readonly string[];
 
-  private constructor(model: EngineModel, tokenizer: Tokenizer | null) {
-    super(model, tokenizer);
+  private constructor(model: EngineModel, tokenizer: Tokenizer | null, stopIds: readonly number[] = []) {
+    super(model, tokenizer, stopIds);
     const registry = model.registry();
     const infos = registry.points();
-    this.#names = infos.map(({ name }) => name);
+    const names = infos.map(({ name }) => name);
     const points = infos.map(
       (info) => new HookPoint(info.axes, { default: info.default, splits: info.name.includes(".ln1.") }),
     );
     this.#hooks = HookStore.around(registry, points);
-    this.attach(this.#hooks, partsOf(this.#names, points));
+    this.attach(this.#hooks, partsOf(names, points));
     this.train(false);
   }
 
@@ -84,7 +91,7 @@ export class HookedTransformer extends TransformerText {
     const loaded = engine().loadModel(folder, placement);
     const tokenizer =
       options.tokenizer === undefined ? await Tokenizer.fromDirectory(folder) : options.tokenizer;
-    return new HookedTransformer(loaded, tokenizer);
+    return new HookedTransformer(loaded, tokenizer, await readStopIds(folder));
   }
 
   /**
@@ -263,7 +270,7 @@ export class HookedTransformer extends TransformerText {
     const tokens = this.#tokensOf(input, options);
     // The ids as they were cached: text is encoded once.
     const inputs = [tokens?.tokens ?? input, { ...(split.inputs[1] ?? {}), ...maskOf(tokens, options) }];
-    return this.runRecorded(inputs, caching, this.#cache(caching, tokens?.tokens ?? null), forward);
+    return this.runRecorded(inputs, caching, this.#cache(caching, options, tokens?.tokens ?? null), forward);
   }
 
   protected override scalarOf(output: unknown): Tensor {
@@ -271,24 +278,41 @@ export class HookedTransformer extends TransformerText {
     return super.scalarOf(both ? output.loss : output);
   }
 
-  protected override newCache(): ActivationCache {
-    return this.#cache({}, null);
+  protected override newCache(options: CachingOptions = {}): ActivationCache {
+    return this.#cache(options, {}, null);
   }
 
   #cache(
-    { namesFilter, posSlice, removeBatchDim, dtype }: RunWithCacheOptions,
+    { namesFilter, posSlice = null, removeBatchDim = false, dtype = null, inclBwd = false }: CachingOptions,
+    { startAtLayer = null, stopAtLayer = null, returnType = "logits" }: ForwardOptions,
     tokens: Tensor | null,
   ): ActivationCache {
     const meta: CacheMeta = {
-      namesFilter: namesFilter === undefined || namesFilter === null ? null : String(namesFilter),
-      posSlice: posSlice ?? null,
-      removeBatchDim: removeBatchDim ?? false,
-      dtype: dtype ?? null,
-      tokens,
+      model: this.cfg.model_name,
+      namesFilter: filterText(namesFilter),
+      posSlice:
+        typeof posSlice === "object" && posSlice !== null && "length" in posSlice ? [...posSlice] : posSlice,
+      removeBatchDim,
+      dtype,
+      inclBwd,
+      startAtLayer,
+      stopAtLayer,
+      returnType,
+      tokens: tokens === null ? null : ownTokens(tokens, removeBatchDim),
     };
     const points = this.hookDict;
-    const axes: AxesLookup = (name, activation) => points.get(pointOfKey(name))?.axesOf(activation) ?? [];
-    return new ActivationCache(axes, this.#hooks.registry, this.#names, this.cfg.n_layers, meta);
+    const { registry } = this.#hooks;
+    const source: CacheSource = {
+      layers: this.cfg.n_layers,
+      axes: (name, { shape }) =>
+        points.get(pointOfKey(name))?.axesOf({ shape: removeBatchDim ? [1, ...shape] : shape }) ?? [],
+      isDefault: (name) => {
+        const point = points.get(name);
+        if (point === undefined) registry.select([name]);
+        return point?.isDefault ?? true;
+      },
+    };
+    return new ActivationCache(source, meta);
   }
 
   /** The ids of an input that is text or ids; null for a residual stream. */
@@ -301,7 +325,14 @@ export class HookedTransformer extends TransformerText {
   }
 
   #request(input: ModelInput, options: ForwardOptions): ForwardRequest {
-    const { returnType = "logits", lossPerToken = false, startAtLayer, stopAtLayer, tokens } = options;
+    const {
+      returnType = "logits",
+      lossPerToken = false,
+      startAtLayer,
+      stopAtLayer,
+      tokens,
+      pastKvCache,
+    } = options;
     if (returnType !== null && !["logits", "loss", "both"].includes(returnType)) {
       throw hooklensError(
         "invalid_argument",
@@ -328,6 +359,7 @@ export class HookedTransformer extends TransformerText {
       ...(typeof stopAtLayer === "number" ? { stopAtLayer } : {}),
       ...(tokens === undefined || tokens === null ? {} : { tokens: handleOf(asIds(tokens)) }),
       ...(mask === undefined || mask === null ? {} : { attentionMask: handleOf(asIds(mask)) }),
+      ...(pastKvCache === undefined || pastKvCache === null ? {} : { kvCache: cacheHandle(pastKvCache) }),
     };
   }
 
@@ -364,6 +396,14 @@ function partsOf(names: readonly string[], points: readonly HookPoint[]): Readon
     if (point !== undefined) modules.set(name, point);
   }
   return modules;
+}
+
+/** Token ids as a cache keeps them: its own, as the caller may dispose theirs, and with names of axes. */
+function ownTokens(tokens: Tensor, removeBatchDim: boolean): Tensor {
+  if (tokens.rank !== 2) return tokens.share();
+  return removeBatchDim && tokens.shape[0] === 1
+    ? tokens.squeeze(0).named("pos")
+    : tokens.named("batch", "pos");
 }
 
 /** Splits off what `runWithHooks` takes. */

@@ -3,8 +3,6 @@
  * a model has depends on its architecture; `model.hookDict` knows.
  */
 
-import type { AxesAt } from "../hooks/names.ts";
-
 /**
  * The points of each block, by what follows `blocks.N.`, and the axes of their activations. Axis `one` has size 1.
  * Unless something else is said, a model has the point and a cache records it unasked.
@@ -151,116 +149,47 @@ export function pointOfKey(key: string): string {
   return key.replace(/(\.ln1\.hook_(?:scale|normalized))_[qkv]$/, "$1");
 }
 
-/** Short names of points of a block, and what they stand for: `pattern3` is `blocks.3.attn.hook_pattern`. */
-export interface ShortNames {
-  /** `blocks.N.hook_resid_pre` */
-  readonly resid_pre: "hook_resid_pre";
-  /** `blocks.N.hook_resid_mid` */
-  readonly resid_mid: "hook_resid_mid";
-  /** `blocks.N.hook_resid_post` */
-  readonly resid_post: "hook_resid_post";
-  /** `blocks.N.hook_attn_in` */
-  readonly attn_in: "hook_attn_in";
-  /** `blocks.N.hook_q_input` */
-  readonly q_input: "hook_q_input";
-  /** `blocks.N.hook_k_input` */
-  readonly k_input: "hook_k_input";
-  /** `blocks.N.hook_v_input` */
-  readonly v_input: "hook_v_input";
-  /** `blocks.N.hook_attn_out` */
-  readonly attn_out: "hook_attn_out";
-  /** `blocks.N.hook_mlp_in` */
-  readonly mlp_in: "hook_mlp_in";
-  /** `blocks.N.hook_mlp_out` */
-  readonly mlp_out: "hook_mlp_out";
-  /** `blocks.N.attn.hook_q` */
-  readonly q: "attn.hook_q";
-  /** `blocks.N.attn.hook_q` */
-  readonly query: "attn.hook_q";
-  /** `blocks.N.attn.hook_k` */
-  readonly k: "attn.hook_k";
-  /** `blocks.N.attn.hook_k` */
-  readonly key: "attn.hook_k";
-  /** `blocks.N.attn.hook_v` */
-  readonly v: "attn.hook_v";
-  /** `blocks.N.attn.hook_v` */
-  readonly value: "attn.hook_v";
-  /** `blocks.N.attn.hook_rot_q` */
-  readonly rot_q: "attn.hook_rot_q";
-  /** `blocks.N.attn.hook_rot_k` */
-  readonly rot_k: "attn.hook_rot_k";
-  /** `blocks.N.attn.hook_attn_scores` */
-  readonly attn_scores: "attn.hook_attn_scores";
-  /** `blocks.N.attn.hook_attn_scores` */
-  readonly attn_logits: "attn.hook_attn_scores";
-  /** `blocks.N.attn.hook_pattern` */
-  readonly pattern: "attn.hook_pattern";
-  /** `blocks.N.attn.hook_pattern` */
-  readonly attn: "attn.hook_pattern";
-  /** `blocks.N.attn.hook_z` */
-  readonly z: "attn.hook_z";
-  /** `blocks.N.attn.hook_result` */
-  readonly result: "attn.hook_result";
-  /** `blocks.N.mlp.hook_pre` */
-  readonly pre: "mlp.hook_pre";
-  /** `blocks.N.mlp.hook_pre` */
-  readonly mlp_pre: "mlp.hook_pre";
-  /** `blocks.N.mlp.hook_pre_linear` */
-  readonly pre_linear: "mlp.hook_pre_linear";
-  /** `blocks.N.mlp.hook_mid` */
-  readonly mid: "mlp.hook_mid";
-  /** `blocks.N.mlp.hook_mid` */
-  readonly mlp_mid: "mlp.hook_mid";
-  /** `blocks.N.mlp.hook_post` */
-  readonly post: "mlp.hook_post";
-  /** `blocks.N.mlp.hook_post` */
-  readonly mlp_post: "mlp.hook_post";
-}
+/** The keys of {@link BlockPoints}, for where the program runs. */
+export const BLOCK_POINTS: Readonly<Record<keyof BlockPoints, true>> = {
+  hook_resid_pre: true,
+  hook_attn_in: true,
+  hook_q_input: true,
+  hook_k_input: true,
+  hook_v_input: true,
+  "ln1.hook_scale": true,
+  "ln1.hook_normalized": true,
+  "attn.hook_attn_input": true,
+  "attn.hook_q": true,
+  "attn.hook_k": true,
+  "attn.hook_v": true,
+  "attn.hook_rot_q": true,
+  "attn.hook_rot_k": true,
+  "attn.hook_attn_scores": true,
+  "attn.hook_pattern": true,
+  "attn.hook_z": true,
+  "attn.hook_result": true,
+  hook_attn_out: true,
+  hook_resid_mid: true,
+  hook_mlp_in: true,
+  "ln2.hook_scale": true,
+  "ln2.hook_normalized": true,
+  "mlp.hook_pre": true,
+  "mlp.hook_pre_linear": true,
+  "mlp.hook_mid": true,
+  "mlp.ln.hook_scale": true,
+  "mlp.ln.hook_normalized": true,
+  "mlp.hook_post": true,
+  hook_mlp_out: true,
+  hook_resid_post: true,
+};
 
-/**
- * Short names whose part of the block must be said: `scale4ln1` is `blocks.4.ln1.hook_scale`.
- * @inline
- */
-type NormName = "scale" | "normalized";
-/** @inline */
-type NormPart = "ln1" | "ln2";
-
-/** A short name with its layer, such as `z5`. */
-export type ShortKey = `${keyof ShortNames}${number}` | `${NormName}${number}${NormPart}`;
-
-/** A short name, its layer (negative: from the last) and, for norms, the part: `["pattern", -1]`, `["scale", 4, "ln1"]`. */
-export type TupleKey =
-  | readonly [name: keyof ShortNames, layer: number, part?: string]
-  | readonly [name: NormName, layer: number, part: NormPart]
-  | readonly [name: "embed" | "pos_embed" | NormName];
-
-/** The short name in a key such as `z5`. */
-type ShortNameIn<Key> = {
-  [Name in keyof ShortNames]: Key extends `${Name}${number}` ? Name : never;
-}[keyof ShortNames];
-
-type NormIn<Key> = {
-  [Name in NormName]: {
-    [Part in NormPart]: Key extends `${Name}${number}${Part}`
-      ? `blocks.${number}.${Part}.hook_${Name}`
-      : never;
-  }[NormPart];
-}[NormName];
-
-type InBlock<Name> = Name extends keyof ShortNames ? `blocks.${number}.${ShortNames[Name]}` : never;
-
-/** The full name that a short or tuple key stands for. */
-type FullName<Key> = Key extends readonly [infer Name, ...infer Place]
-  ? Name extends keyof ShortNames
-    ? InBlock<Name>
-    : Name extends "embed" | "pos_embed"
-      ? `hook_${Name}`
-      : Name extends NormName
-        ? Place extends readonly [number, infer Part extends NormPart]
-          ? `blocks.${number}.${Part}.hook_${Name}`
-          : `ln_final.hook_${Name}`
-        : never
-  : NormIn<Key> | InBlock<ShortNameIn<Key>>;
-
-/** The axes of what a short or tuple key stands for. */
-export type AxesOfShort<Key, P = TransformerKeys> = AxesAt<P, FullName<Key>>;
+/** The keys of {@link OuterPoints}, for where the program runs. */
+export const OUTER_POINTS: Readonly<Record<keyof OuterPoints, true>> = {
+  hook_tokens: true,
+  hook_embed: true,
+  hook_pos_embed: true,
+  "ln_final.hook_scale": true,
+  "ln_final.hook_normalized": true,
+  "unembed.hook_in": true,
+  "unembed.hook_out": true,
+};

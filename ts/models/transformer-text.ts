@@ -61,7 +61,7 @@ export abstract class TransformerText extends TransformerWeights {
 
   /** Texts as a batch of ids. @internal */
   protected encode(texts: readonly string[], options: ToTokensOptions): Batch {
-    const tokenizer = this.#needTokenizer();
+    const tokenizer = this.needTokenizer();
     const {
       // Without such a token its name would be read as text.
       prependBos = this.cfg.default_prepend_bos && (tokenizer.prependsBos || tokenizer.bosId !== null),
@@ -78,7 +78,8 @@ export abstract class TransformerText extends TransformerWeights {
     return fromTexts(texts, tokenizer, { prependBos, paddingSide, limit: truncate ? this.cfg.n_ctx : null });
   }
 
-  #needTokenizer(): Tokenizer {
+  /** @internal */
+  protected needTokenizer(): Tokenizer {
     if (this.tokenizer !== null) return this.tokenizer;
     throw hooklensError(
       "tokenizer_required",
@@ -103,7 +104,7 @@ export abstract class TransformerText extends TransformerWeights {
       const { model_name, n_layers, n_heads, d_model } = this.cfg;
       return `${this.constructor.name}(${model_name}, ${n_layers} layers, ${n_heads} heads, d_model ${d_model})`;
     }
-    const tokenizer = this.#needTokenizer();
+    const tokenizer = this.needTokenizer();
     const { rows, rank } = idsOf(tokens);
     const texts = rows.map((row) => tokenizer.decode(row));
     return rank === 2 ? texts : (texts[0] ?? "");
@@ -121,7 +122,7 @@ export abstract class TransformerText extends TransformerWeights {
     input: string | Tensor | readonly number[] | readonly (string | readonly number[] | Tensor)[],
     options: ToTokensOptions = {},
   ): string[] | string[][] {
-    const tokenizer = this.#needTokenizer();
+    const tokenizer = this.needTokenizer();
     const each = (one: string | readonly number[] | Tensor) =>
       this.#row("toStrTokens", one, options).map((id) => tokenizer.decode([id]));
     return isListOfRows(input) ? input.map(each) : each(input);
@@ -144,7 +145,7 @@ export abstract class TransformerText extends TransformerWeights {
     if (typeof text !== "string") {
       throw hooklensError("invalid_argument", `toSingleToken: expected text, got ${describe(text)}`);
     }
-    const ids = this.#needTokenizer().encode(text, false);
+    const ids = this.needTokenizer().encode(text, false);
     const [id] = ids;
     if (id !== undefined && ids.length === 1) return id;
     throw hooklensError(
@@ -159,7 +160,7 @@ export abstract class TransformerText extends TransformerWeights {
     if (!Number.isInteger(id)) {
       throw hooklensError("invalid_argument", `toSingleStrToken: expected a token id, got ${describe(id)}`);
     }
-    return this.#needTokenizer().decode([id]);
+    return this.needTokenizer().decode([id]);
   }
 
   /**

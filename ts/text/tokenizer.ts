@@ -17,11 +17,21 @@ export interface EncodeOptions {
   readonly prependBos?: boolean;
 }
 
+/** How token ids become text. */
+export interface DecodeOptions {
+  /**
+   * Leave out tokens that the tokenizer marks as special, such as that for the end of a sequence.
+   * @default false
+   */
+  readonly skipSpecialTokens?: boolean;
+}
+
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-async function readJson(path: string): Promise<Record<string, unknown> | null> {
+/** The JSON object in a file; null if there is no such file. */
+export async function readJson(path: string): Promise<Record<string, unknown> | null> {
   let text: string;
   try {
     text = await readFile(path, "utf8");
@@ -143,8 +153,8 @@ export class Tokenizer {
     return this.#encoder.encode(prependBos ? this.bosToken + text : text).ids;
   }
 
-  /** The text of ids; special tokens are kept, nothing is cleaned up. */
-  decode(ids: readonly number[]): string {
+  /** The text of ids; nothing is cleaned up. */
+  decode(ids: readonly number[], { skipSpecialTokens = false }: DecodeOptions = {}): string {
     const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= this.#size);
     if (bad !== undefined) {
       throw hooklensError(
@@ -155,7 +165,7 @@ export class Tokenizer {
     }
     if (ids.length === 0) return "";
     return this.#encoder.decode([...ids], {
-      skip_special_tokens: false,
+      skip_special_tokens: skipSpecialTokens,
       clean_up_tokenization_spaces: false,
     });
   }

@@ -20,7 +20,7 @@ macro_rules! argument {
     )* };
 }
 pub(crate) use argument;
-argument!(PlainArgs, Whole, Int, Dims, Text, Flag);
+argument!(PlainArgs, Whole, Int, Real, Dims, Text, Flag);
 
 /// The `args` of `Engine.call`.
 pub struct PlainArgs(pub(crate) Vec<Arg>);
@@ -57,6 +57,20 @@ impl FromNapiValue for Int {
             Arg::Int(i) => Ok(Self(i)),
             Arg::Float(0.0) => Ok(Self(0)),
             other => Err(invalid("engine", format!("expected a whole number, got {other}"))),
+        }
+    }
+}
+
+/// A number.
+pub struct Real(pub(crate) f64);
+
+impl FromNapiValue for Real {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> napi::Result<Self> {
+        // SAFETY: as above.
+        match unsafe { plain(env, value, 0)? } {
+            Arg::Int(i) => Ok(Self(i as f64)),
+            Arg::Float(x) => Ok(Self(x)),
+            other => Err(invalid("engine", format!("expected a number, got {other}"))),
         }
     }
 }

@@ -16,11 +16,27 @@ pub struct NamedTensor {
     pub tensor: EngineTensor,
 }
 
+/// A pair of a file's metadata. Not a field of an object: names in files may be `__proto__`.
+#[napi(object, object_from_js = false)]
+pub struct NamedText {
+    pub name: String,
+    pub text: String,
+}
+
+#[napi(object, object_from_js = false)]
+pub struct TensorFile {
+    pub tensors: Vec<NamedTensor>,
+    pub metadata: Vec<NamedText>,
+}
+
 #[napi]
-pub fn read_tensors(env: Env, path: Text) -> napi::Result<Vec<NamedTensor>> {
+pub fn read_tensors(env: Env, path: Text) -> napi::Result<TensorFile> {
     boundary_pure(&env, || {
-        let (tensors, _metadata) = load::read_tensors(Path::new(&path.0))?;
-        Ok(tensors.into_iter().map(|(name, tensor)| NamedTensor { name, tensor: tensor.into() }).collect())
+        let (tensors, metadata) = load::read_tensors(Path::new(&path.0))?;
+        Ok(TensorFile {
+            tensors: tensors.into_iter().map(|(name, tensor)| NamedTensor { name, tensor: tensor.into() }).collect(),
+            metadata: metadata.into_iter().map(|(name, text)| NamedText { name, text }).collect(),
+        })
     })
 }
 

@@ -6,6 +6,7 @@
 //! | [`tensor`], [`handles`] | the class `EngineTensor`; the tensors that its objects stand for |
 //! | [`registry`], [`cache`] | the classes `EngineRegistry` and `EngineCache` |
 //! | [`model`] | the classes `EngineModel` and `EngineRun` |
+//! | [`generation`], [`kv_cache`] | the classes `EngineGeneration` and `EngineKvCache` |
 //! | [`files`] | safetensors |
 //! | [`args`], [`fields`], [`bits`] | plain arguments; option objects; typed arrays |
 //! | [`boundary`] | what every call passes through: errors as data, panics as errors |
@@ -24,7 +25,9 @@ mod callbacks;
 mod engine;
 mod fields;
 mod files;
+mod generation;
 mod handles;
+mod kv_cache;
 mod memory;
 mod model;
 mod persistent;

@@ -1,8 +1,10 @@
 //! The classes `EngineModel` and `EngineRun`: a transformer, and one forward of it in progress.
 
-use crate::args::{Flag, Int, List, Text};
+use crate::args::{Flag, Int, List, Text, Whole};
 use crate::boundary::{boundary, boundary_making, boundary_pure, thrown};
 use crate::fields::Fields;
+use crate::generation::{self, EngineGeneration};
+use crate::kv_cache::EngineKvCache;
 use crate::registry::EngineRegistry;
 use crate::tensor::{EngineTensor, TensorArg};
 use hooklens_core::device::device_from_name;
@@ -10,6 +12,7 @@ use hooklens_core::hooks::HookRegistry;
 use hooklens_core::models::{ForwardRequest, ForwardResult, LoadOptions, Model, ModelConfig, ReturnType, Run};
 use hooklens_core::{DType, Error, Result, Tensor};
 use napi::Env;
+use napi::bindgen_prelude::ClassInstance;
 use napi_derive::napi;
 use std::cell::RefCell;
 use std::path::Path;
@@ -108,6 +111,12 @@ fn request(fields: &Fields) -> napi::Result<ForwardRequest> {
         stop_at_layer: int(c"stopAtLayer")?,
         tokens: tensor(c"tokens")?,
         attention_mask: tensor(c"attentionMask")?,
+        cache: fields
+            .optional::<ClassInstance<'_, EngineKvCache>>(c"kvCache")?
+            .map(|cache| cache.cache())
+            .transpose()
+            .map_err(thrown)?,
+        last_position_only: false,
     })
 }
 
@@ -133,6 +142,18 @@ impl EngineModel {
     pub fn start(&self, env: Env, asked: Fields) -> napi::Result<EngineRun> {
         let asked = request(&asked)?;
         boundary_making(&env, || Ok(EngineRun { inner: RefCell::new(Some(self.model()?.start(asked)?)) }))
+    }
+
+    #[napi]
+    pub fn create_kv_cache(&self, env: Env, batch: Whole, capacity: Option<Whole>) -> napi::Result<EngineKvCache> {
+        let capacity = capacity.map(|Whole(n)| n);
+        boundary(&env, || self.model()?.new_cache(batch.0, capacity).map(EngineKvCache::of))
+    }
+
+    #[napi]
+    pub fn generate(&self, env: Env, asked: Fields) -> napi::Result<EngineGeneration> {
+        let asked = generation::request(&asked)?;
+        boundary_making(&env, || self.model()?.generate(asked).map(EngineGeneration::of))
     }
 
     #[napi]

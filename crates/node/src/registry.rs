@@ -7,7 +7,7 @@ use crate::callbacks::JsTrampoline;
 use crate::fields::Fields;
 use crate::tensor::{Passed, Passing, Tensors};
 use hooklens_core::hooks::{
-    AddOptions, BodyKind, CallbackId, CaptureOptions, Direction, HandleId, HookBody, HookFilter, HookPointId,
+    self, AddOptions, BodyKind, CallbackId, CaptureOptions, Direction, HandleId, HookBody, HookFilter, HookPointId,
     HookRegistry, Intervention, PointInfo, PosSlice,
 };
 use hooklens_core::{DType, Error, Result};
@@ -119,6 +119,14 @@ fn pos_slice(fields: &Fields) -> napi::Result<PosSlice> {
     }
     let int = |name| Ok::<_, napi::Error>(fields.optional::<Int>(name)?.map(|Int(i)| i));
     Ok(PosSlice::Range { start: int(c"start")?, stop: int(c"stop")?, step: int(c"step")? })
+}
+
+#[napi]
+pub fn act_name(env: Env, short: Fields) -> napi::Result<String> {
+    let Text(name) = short.required(c"name")?;
+    let layer = short.optional::<Whole>(c"layer")?.map(|Whole(layer)| layer as u64);
+    let part = short.optional::<Text>(c"part")?.map(|Text(part)| part);
+    boundary(&env, || Ok(hooks::act_name(&name, layer, part.as_deref())))
 }
 
 #[napi]

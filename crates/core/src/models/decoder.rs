@@ -1,6 +1,6 @@
 //! A decoder-only transformer with its hooks and weights.
 
-use super::{ForwardRequest, ForwardResult, ModelConfig, Run};
+use super::{ForwardRequest, ForwardResult, Generation, GenerationRequest, KvCache, ModelConfig, Run};
 use crate::device::DType;
 use crate::error::{Error, Result, nearest};
 use crate::families;
@@ -207,6 +207,16 @@ impl Model {
         Ok(())
     }
 
+    /// An empty cache of keys and values for `batch` sequences. With a `capacity` it has room for that many positions from
+    /// its first use on; without, it grows.
+    ///
+    /// # Errors
+    /// `invalid_argument` for a batch or capacity of 0, or a model whose tokens see later ones; `context_length` for a
+    /// capacity beyond the context.
+    pub fn new_cache(&self, batch: usize, capacity: Option<usize>) -> Result<KvCache> {
+        KvCache::new(self.config(), self.dtype(), &self.device(), batch, capacity)
+    }
+
     /// Begins a forward that [`Run::step`] carries on a block at a time.
     ///
     /// # Errors
@@ -224,5 +234,14 @@ impl Model {
         let mut run = self.start(request)?;
         while run.step()? {}
         run.finish()
+    }
+
+    /// Begins to write on from tokens; [`Generation::advance`] carries it on a block at a time.
+    ///
+    /// # Errors
+    /// Those of [`Model::start`]; `invalid_argument` for options that make no sense or padding at the end of a row;
+    /// `context_length` if not all tokens that are asked for fit.
+    pub fn generate(&self, request: GenerationRequest) -> Result<Generation> {
+        Generation::start(self.clone(), request)
     }
 }

@@ -86,14 +86,18 @@ pub(super) fn residual(x: &Tensor, config: &ModelConfig, dtype: DType) -> Result
     x.to_dtype(dtype)
 }
 
-/// An attention mask `[batch, pos]` of ones (keep) and zeros, checked; row-major, true to keep.
-pub(super) fn attention_mask(mask: &Tensor, batch: usize, pos: usize) -> Result<Vec<bool>> {
+/// An attention mask `[batch, pos]` of ones (keep) and zeros, checked; row-major, true to keep. After `past` cached
+/// positions it may cover those too, `[batch, past + pos]`.
+pub(super) fn attention_mask(mask: &Tensor, batch: usize, pos: usize, past: usize) -> Result<Vec<bool>> {
     let dims: &[usize] = match mask.dims() {
         [n] if batch == 1 => &[1, *n],
         other => other,
     };
-    if dims != [batch, pos] {
-        let detail = format!("the attention mask has shape {:?}, the tokens have [{batch}, {pos}]", mask.dims());
+    if dims != [batch, pos] && dims != [batch, past + pos] {
+        let cached =
+            if past > 0 { format!(", or with the cached ones [{batch}, {}]", past + pos) } else { String::new() };
+        let detail =
+            format!("the attention mask has shape {:?}, the tokens have [{batch}, {pos}]{cached}", mask.dims());
         return Err(Error::ShapeMismatch { op: OP, detail });
     }
     mask.to_vec::<f64>()?
@@ -118,17 +122,19 @@ pub(super) fn layer_range(start: Option<i64>, stop: Option<i64>, n_layers: usize
     (start, stop.map_or(n_layers, resolve).max(start))
 }
 
-/// The position of each token: with padding, the number of kept tokens before it (0 within leading padding).
-pub(super) fn positions(keep: Option<&[bool]>, pos: usize) -> Vec<u32> {
+/// The position of each of `pos` tokens after `past` others: with padding (`keep` is `[batch, past + pos]`), the number of
+/// kept tokens before it (0 within leading padding).
+pub(super) fn positions(keep: Option<&[bool]>, past: usize, pos: usize) -> Vec<u32> {
     match keep {
-        None => (0..pos as u32).collect(),
+        None => (past as u32..(past + pos) as u32).collect(),
         Some(keep) => keep
-            .chunks(pos)
+            .chunks(past + pos)
             .flat_map(|row| {
-                row.iter().scan(0u32, |seen, &kept| {
+                let counted = row.iter().scan(0u32, |seen, &kept| {
                     *seen += u32::from(kept);
                     Some(seen.saturating_sub(1))
-                })
+                });
+                counted.skip(past)
             })
             .collect(),
     }

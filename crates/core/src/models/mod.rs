@@ -3,12 +3,17 @@
 mod config;
 pub(crate) mod config_reader;
 mod decoder;
+mod generation;
 mod init;
 mod inputs;
+mod kv_cache;
 mod loss;
 mod run;
 
 pub(crate) use config::divided;
 pub use config::{DefaultPoints, InitConfig, InitMode, ModelConfig, NormKind, Positions};
 pub use decoder::{LoadOptions, Model};
+pub use generation::{FinishReason, Generation, GenerationRequest, GenerationStep};
+pub(crate) use kv_cache::CacheLease;
+pub use kv_cache::KvCache;
 pub use run::{ForwardRequest, ForwardResult, ReturnType, Run};

@@ -2,7 +2,7 @@
 
 use super::inputs::{self, Tokens};
 use super::loss::next_token_loss;
-use super::{Model, Positions};
+use super::{CacheLease, KvCache, Model, Positions};
 use crate::device::DType;
 use crate::error::{Error, Result, nearest};
 use crate::hooks::HookPointId;
@@ -57,8 +57,14 @@ pub struct ForwardRequest {
     pub stop_at_layer: Option<i64>,
     /// Token ids for the loss of a forward that starts from a residual stream.
     pub tokens: Option<Tensor>,
-    /// `[batch, pos]` of ones (keep) and zeros (padding, on either side).
+    /// `[batch, pos]` of ones (keep) and zeros (padding, on either side); with a cache, that of the cached positions may
+    /// come first.
     pub attention_mask: Option<Tensor>,
+    /// What came before the input. The input is added to it when the forward has finished.
+    pub cache: Option<KvCache>,
+    /// Logits of the last position only, `[batch, 1, d_vocab_out]`. Nothing else is computed at the end, unless someone
+    /// looks there.
+    pub last_position_only: bool,
 }
 
 impl ForwardRequest {
@@ -72,6 +78,8 @@ impl ForwardRequest {
             stop_at_layer: None,
             tokens: None,
             attention_mask: None,
+            cache: None,
+            last_position_only: false,
         }
     }
 }
@@ -92,8 +100,12 @@ pub struct Run {
     weights: Arc<Weights>,
     request: ForwardRequest,
     tokens: Option<Vec<i64>>,
+    /// The mask of the input, `[batch, pos]`, if there is padding there or in the cache.
     keep: Option<Vec<bool>>,
     mask: AttentionMask,
+    cache: Option<CacheLease>,
+    /// Positions before the input.
+    past: usize,
     rotary: Option<RotaryTable>,
     shortformer: Option<Tensor>,
     /// The residual stream before `next`.
@@ -136,12 +148,20 @@ impl Run {
         if wants_loss {
             check_loss(&tokens, pos, config)?;
         }
-        let mask = request.attention_mask.as_ref().map(|m| inputs::attention_mask(m, batch, pos)).transpose()?;
+        let lease = |cache: &KvCache| cache.lease(config, weights.embed.dtype(), next..end, [batch, pos]);
+        let mut cache = request.cache.as_ref().map(lease).transpose()?;
+        let past = cache.as_ref().map_or(0, |cache| cache.past);
+        let mask = request.attention_mask.as_ref().map(|m| inputs::attention_mask(m, batch, pos, past)).transpose()?;
+        let mask = match &mut cache {
+            Some(cache) => Some(cache.set_mask(mask)?),
+            None => mask,
+        };
         // A mask without padding is no mask: the same numbers, less work.
         let keep = mask.filter(|keep| keep.contains(&false));
-        let positions = inputs::positions(keep.as_deref(), pos);
+        let positions = inputs::positions(keep.as_deref(), past, pos);
         let device = weights.device().clone();
         let padding = keep.iter().flatten().map(|&kept| !kept).collect();
+        let keep = keep.map(|keep| keep.chunks(past + pos).flat_map(|row| row.iter().skip(past).copied()).collect());
         let rotary = match &config.positions {
             Positions::Rotary(rotary) => {
                 let rows: &[usize] = if keep.is_some() { &[batch, pos] } else { &[1, pos] };
@@ -150,10 +170,12 @@ impl Run {
             _ => None,
         };
         let mut run = Self {
-            mask: AttentionMask::new(config.causal, [batch, pos, pos], padding, &device),
+            mask: AttentionMask::new(config.causal, [batch, pos, past + pos], padding, &device),
             resid: given.clone().unwrap_or_else(|| weights.embed.clone()),
             tokens: tokens.as_ref().map(|t| t.ids.clone()),
             keep,
+            cache,
+            past,
             rotary,
             shortformer: None,
             weights,
@@ -199,7 +221,7 @@ impl Run {
     fn position_rows(&self, table: &Tensor, positions: &[u32]) -> Result<Tensor> {
         let pos = self.resid.dims()[1];
         let Some(keep) = &self.keep else {
-            return table.narrow(0, 0, pos)?.unsqueeze(0);
+            return table.narrow(0, self.past as i64, pos)?.unsqueeze(0);
         };
         let device = self.weights.device();
         let batch = positions.len() / pos;
@@ -215,7 +237,7 @@ impl Run {
     /// # Errors
     /// What hooks fail with. The run must not be carried on then.
     pub fn step(&mut self) -> Result<bool> {
-        if self.next >= self.end || self.nobody_cares() {
+        if self.next >= self.end || self.may_stop() {
             return Ok(false);
         }
         let layer = self.next;
@@ -226,12 +248,17 @@ impl Run {
         };
         self.resid = block(&pass, layer, points, weights, self.resid.clone())?;
         self.next += 1;
-        Ok(self.next < self.end && !self.nobody_cares())
+        Ok(self.next < self.end && !self.may_stop())
     }
 
     /// The block that [`Run::step`] runs next.
     pub fn next_layer(&self) -> usize {
         self.next
+    }
+
+    /// Whether the blocks that are left need not run. A cache must hold every layer.
+    fn may_stop(&self) -> bool {
+        self.cache.is_none() && self.nobody_cares()
     }
 
     /// Whether nothing that is still to come is observed or asked for.
@@ -252,24 +279,33 @@ impl Run {
             mask: &self.mask,
             rotary: self.rotary.as_ref(),
             shortformer: self.shortformer.as_ref(),
+            cache: self.cache.as_ref(),
         }
     }
 
-    /// What comes after the last block.
+    /// What comes after the last block. From here on a cache counts what was added to it.
     ///
     /// # Errors
     /// What hooks fail with.
-    pub fn finish(self) -> Result<ForwardResult> {
+    pub fn finish(mut self) -> Result<ForwardResult> {
+        let result = self.outcome()?;
+        if let Some(cache) = self.cache.take() {
+            cache.commit(self.next);
+        }
+        Ok(result)
+    }
+
+    fn outcome(&self) -> Result<ForwardResult> {
         let mut result = ForwardResult { logits: None, loss: None, residual: None };
         if self.request.stop_at_layer.is_some() {
-            result.residual = Some(self.resid);
+            result.residual = Some(self.resid.clone());
             return Ok(result);
         }
         if self.nobody_cares() {
             return Ok(result);
         }
         let (config, points) = (self.model.config(), self.model.points());
-        let mut x = self.resid.clone();
+        let mut x = if self.only_last() { last_position(&self.resid)? } else { self.resid.clone() };
         if let (Some(kind), Some(ln)) = (config.final_norm(), points.ln_final) {
             x = norm(&self.pass(), kind, ln, &self.weights.ln_final, &x)?;
         }
@@ -289,10 +325,26 @@ impl Run {
             result.loss = Some(loss);
         }
         if self.request.return_type != ReturnType::Loss {
-            result.logits = Some(logits);
+            result.logits = Some(if self.request.last_position_only { last_position(&logits)? } else { logits });
         }
         Ok(result)
     }
+
+    /// Whether earlier positions may be left out after the last block.
+    fn only_last(&self) -> bool {
+        let points = self.model.points();
+        let observed = |point| self.model.registry().observed(point);
+        self.request.last_position_only
+            && self.request.return_type == ReturnType::Logits
+            && !points.final_norm.clone().any(|i| observed(HookPointId(i)))
+            && !observed(points.unembed_in)
+            && !observed(points.unembed_out)
+    }
+}
+
+/// `[batch, 1, width]` of `[batch, pos, width]`.
+fn last_position(x: &Tensor) -> Result<Tensor> {
+    x.narrow(1, -1, 1)
 }
 
 /// Fails if there is nothing to compute a next-token loss of.

@@ -34,10 +34,20 @@ pub(super) fn attention(
             project(&v, &weights.w_v, weights.b_v.as_ref())?,
         ),
     };
-    let (mut q, mut k, v) = (pass.fire(points.q, q)?, pass.fire(points.k, k)?, pass.fire(points.v, v)?);
+    let (mut q, mut k, mut v) = (pass.fire(points.q, q)?, pass.fire(points.k, k)?, pass.fire(points.v, v)?);
     if let Some(rotary) = pass.rotary {
         q = pass.fire_if(points.rot_q, rotary.rotate(&q)?)?;
-        k = pass.fire_if(points.rot_k, rotary.rotate(&k)?)?;
+        k = rotary.rotate(&k)?;
+    }
+    if let Some(cache) = pass.cache {
+        (k, v) = cache.append(layer, &k, &v)?;
+        if pass.rotary.is_some() && pass.observed(points.rot_k) {
+            // A hook may keep what it sees, and the cache's memory will be written to again.
+            k = Tensor::constant(k.data().force_contiguous()?)?;
+        }
+    }
+    if pass.rotary.is_some() {
+        k = pass.fire_if(points.rot_k, k)?;
     }
     let looked_at = pass.observed(points.scores) || pass.observed(points.pattern);
     let z = if looked_at || pass.config.attn_scores_soft_cap.is_some() {

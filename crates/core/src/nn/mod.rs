@@ -31,7 +31,7 @@ pub(crate) use weights::{BlockWeights, NormWeights, PackedAttn, WeightSpec, Weig
 
 use crate::error::Result;
 use crate::hooks::{HookPointId, HookRegistry};
-use crate::models::ModelConfig;
+use crate::models::{CacheLease, ModelConfig};
 use crate::tensor::Tensor;
 
 /// What one forward shares among all layers.
@@ -44,6 +44,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) rotary: Option<&'a RotaryTable>,
     /// Position embeddings for queries and keys `[batch or 1, pos, d_model]`, for shortformers.
     pub(crate) shortformer: Option<&'a Tensor>,
+    /// Keys and values of the positions before, where this forward continues a sequence.
+    pub(crate) cache: Option<&'a CacheLease>,
 }
 
 impl Pass<'_> {

@@ -39,6 +39,7 @@ mod random;
 mod reduce;
 mod rope;
 mod rows;
+mod sampling;
 mod scan;
 mod select;
 mod shape;
@@ -58,6 +59,7 @@ pub(crate) use promotion::promote;
 pub use random::manual_seed;
 pub use rope::RopePairs;
 pub(crate) use rows::unbroadcast;
+pub use sampling::{Sampler, SamplingOptions};
 
 use crate::autograd::{Edge, Node};
 use crate::device::{DType, device_name};
@@ -356,4 +358,5 @@ pub(crate) const OP_TABLES: &[&[crate::ops::Op]] = &[
     linalg::OPS,
     einops::OPS,
     random::OPS,
+    sampling::OPS,
 ];

@@ -2,6 +2,7 @@
 
 use crate::compare::{Tolerance, Worst};
 use crate::fixture::{Fixture, Tensors};
+use crate::greedy;
 use hooklens_core::BackwardOptions;
 use hooklens_core::hooks::{AddOptions, CacheStore, CaptureOptions, Direction, HookBody, HookFilter};
 use hooklens_core::models::{ForwardRequest, Model, ReturnType};
@@ -15,7 +16,7 @@ pub(crate) fn check(fixture: &Fixture, model: &Model, worst: &mut Worst) {
     let expected = fixture.tensors("expected.safetensors").unwrap();
     check_unpadded(model, &expected, worst);
     check_padded(model, &expected, worst);
-    check_greedy(fixture, model);
+    greedy::check(fixture, model);
 }
 
 fn check_unpadded(model: &Model, expected: &Tensors, worst: &mut Worst) {
@@ -69,25 +70,4 @@ fn check_padded(model: &Model, expected: &Tensors, worst: &mut Worst) {
     let keep = mask.to_vec::<i64>().unwrap();
     let d_vocab = *logits.dims().last().unwrap();
     worst.compare_where("padded logits", &got, logits, LOGITS, |i| keep[i / d_vocab] == 1);
-}
-
-/// The next token by the highest logit, over and over, on the whole sequence each time.
-fn check_greedy(fixture: &Fixture, model: &Model) {
-    if !fixture.folder.join("expected_generate.json").exists() {
-        return;
-    }
-    let expected = fixture.json("expected_generate.json");
-    let ids = |key: &str| -> Option<Vec<i64>> {
-        expected.get(key)?.as_array().map(|ids| ids.iter().map(|id| id.as_i64().unwrap()).collect())
-    };
-    let wanted = ids("hf_greedy").expect("the fixture's greedy tokens");
-    let mut tokens = ids("prompt").expect("the fixture's prompt");
-    while tokens.len() < wanted.len() {
-        let input = hooklens_core::Tensor::from_slice(&tokens, &[1, tokens.len()]).unwrap();
-        let logits = model.forward(ForwardRequest::new(input)).unwrap().logits.unwrap();
-        let last = logits.select(1, -1).unwrap().to_vec::<f32>().unwrap();
-        let best = (0..last.len()).max_by(|&a, &b| last[a].total_cmp(&last[b])).unwrap();
-        tokens.push(best as i64);
-    }
-    assert_eq!(tokens, wanted, "{}: greedy tokens", fixture.name());
 }

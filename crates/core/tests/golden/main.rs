@@ -12,6 +12,7 @@
 
 mod compare;
 mod fixture;
+mod greedy;
 mod hugging_face;
 mod reference;
 

@@ -2,6 +2,7 @@
 
 use crate::compare::{Tolerance, Worst};
 use crate::fixture::{Fixture, Tensors};
+use crate::greedy;
 use hooklens_core::hooks::{
     AddOptions, CacheStore, CallSite, CallbackId, CaptureOptions, Direction, HookBody, HookFilter, Trampoline,
 };
@@ -29,6 +30,7 @@ pub(crate) fn check(fixture: &Fixture, model: &Model, worst: &mut Worst) {
     if let Some(interventions) = fixture.tensors("expected_interventions.safetensors") {
         check_interventions(model, tokens, &interventions, worst);
     }
+    greedy::check(fixture, model);
 }
 
 /// With nobody looking, so that the shortest way of computing is what is compared.

@@ -3,7 +3,9 @@
 
 mod conformance;
 mod forward;
+mod generation;
 mod initialisation;
+mod kv_cache;
 mod padding;
 mod training;
 mod variants;
