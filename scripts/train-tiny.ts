@@ -120,7 +120,7 @@ publish(trainer.model, options.out);
 writeFileSync(`${options.out}/loss.csv`, curveCsv(trainer.curve));
 writeFileSync(`${options.out}/loss.svg`, curveSvg(trainer.curve, counted));
 
-const reloaded = evaluate(TinyModel.load(options.out), validation);
+const reloaded = evaluate(await TinyModel.load(options.out), validation);
 if (Math.abs(reloaded - published) > 1e-5) {
   throw new Error(`the published model has validation loss ${reloaded}, the trained one ${published}`);
 }

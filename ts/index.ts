@@ -138,10 +138,17 @@ export {
   type KeyValueCacheEntry,
   type KeyValueCacheOptions,
 } from "./models/key-value-cache.ts";
-export type { LoadOptions } from "./models/load-options.ts";
+export type { LoadOptions, ModelOptions } from "./models/load-options.ts";
+export type {
+  ProcessingOptions,
+  ProcessingRecord,
+  ProcessingStep,
+  ProcessingSteps,
+} from "./models/processing.ts";
 export { type SampleLogitsOptions, sampleLogits } from "./models/sample-logits.ts";
 export type { TransformerConfig } from "./models/transformer-config.ts";
 export { TransformerGeneration } from "./models/transformer-generation.ts";
+export { TransformerModules } from "./models/transformer-modules.ts";
 export type {
   BlockPoints,
   OuterPoints,
@@ -154,7 +161,26 @@ export {
   type ToTokensOptions,
   TransformerText,
 } from "./models/transformer-text.ts";
-export { TransformerWeights } from "./models/transformer-weights.ts";
+export {
+  type Attention,
+  AttentionPart,
+  type BlockNorm,
+  type BlockParts,
+  type Blocks,
+  Embed,
+  type FinalNorm,
+  type Mlp,
+  MlpPart,
+  NormPart,
+  type PointsAtTop,
+  type PointsIn,
+  PosEmbed,
+  type TransformerBlock,
+  type TransformerParts,
+  type Unembed,
+  UnembedPart,
+} from "./models/transformer-tree.ts";
+export { type AccumulatedBiasOptions, TransformerWeights } from "./models/transformer-weights.ts";
 export * from "./tensor/index.ts";
 export type { Batch, Ids, Tokens } from "./text/batch.ts";
 export { type DecodeOptions, type PaddingSide, Tokenizer } from "./text/tokenizer.ts";

@@ -69,9 +69,9 @@ export class TinyModel {
   }
 
   /** Reads a published model, trainable. */
-  static load(directory: string): TinyModel {
+  static async load(directory: string): Promise<TinyModel> {
     const config = JSON.parse(readFileSync(`${directory}/config.json`, "utf8")) as Gpt2Config;
-    return new TinyModel(config, engine().loadModel(directory, { dtype: "float32" }));
+    return new TinyModel(config, await engine().startLoading(directory, { dtype: "float32" }).finish());
   }
 
   parameter(name: string): Tensor {

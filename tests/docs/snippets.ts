@@ -58,7 +58,7 @@ const GIVEN: readonly (readonly [name: string, line: string])[] = [
 function withImports(code: string, library: string, exported: readonly string[]): string {
   const uses = (name: string, text: string) => new RegExp(`(?<![.\\w])${name}\\b(?!:)`).test(text);
   const declares = (name: string, text: string) =>
-    new RegExp(`\\b(?:const|let)[^=]*\\b${name}\\b`).test(text);
+    new RegExp(`\\b(?:const|let|using)[^=]*\\b${name}\\b`).test(text);
   let body = code.replaceAll('"hooklens"', JSON.stringify(library));
   for (const [name, line] of GIVEN.toReversed()) {
     if (uses(name, body) && !declares(name, body)) body = `${line}\n${body}`;
@@ -68,7 +68,9 @@ function withImports(code: string, library: string, exported: readonly string[])
       (m[1] ?? "").split(",").map((name) => name.trim().replace(/^type /, "")),
     ),
   );
-  const declared = new Set([...body.matchAll(/\b(?:const|let|class|function)\s+(\w+)/g)].map((m) => m[1]));
+  const declared = new Set(
+    [...body.matchAll(/\b(?:const|let|using|class|function)\s+(\w+)/g)].map((m) => m[1]),
+  );
   const missing = exported.filter((name) => !imported.has(name) && !declared.has(name) && uses(name, body));
   const header =
     missing.length > 0 ? `import { ${missing.join(", ")} } from ${JSON.stringify(library)};\n` : "";

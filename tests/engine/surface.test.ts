@@ -4,6 +4,7 @@ import type {
   EngineCache,
   EngineGeneration,
   EngineKvCache,
+  EngineLoading,
   EngineModel,
   EngineRegistry,
   EngineRun,
@@ -25,8 +26,8 @@ const ADDON: Members<NativeModule> = {
   setTrampoline: true,
   createRegistry: true,
   createCache: true,
+  startLoading: true,
   actName: true,
-  loadModel: true,
   createModel: true,
   readTensors: true,
   writeTensors: true,
@@ -94,7 +95,15 @@ const MODEL: Members<EngineModel> = {
   parameterNames: true,
   parameter: true,
   setTrainable: true,
+  process: true,
+  processing: true,
   dispose: true,
+};
+
+const LOADING: Members<EngineLoading> = {
+  finish: true,
+  progress: true,
+  cancel: true,
 };
 
 const RUN: Members<EngineRun> = {
@@ -126,6 +135,7 @@ const CLASSES = {
   EngineTensor: TENSOR,
   EngineRegistry: REGISTRY,
   EngineCache: CACHE,
+  EngineLoading: LOADING,
   EngineModel: MODEL,
   EngineRun: RUN,
   EngineGeneration: GENERATION,

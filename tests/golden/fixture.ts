@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import type { ProcessingSteps } from "../../ts/index.ts";
 import { readSafetensors, type Stored } from "../support/golden.ts";
 import type { Tolerance } from "./closeness.ts";
 
@@ -35,9 +36,25 @@ export interface Fixture {
   readonly interventions: ReadonlyMap<string, Stored>;
   /** Activations, gradients and logits with all optional hook points recorded. */
   readonly options: ReadonlyMap<string, Stored>;
+  /** Activations and logits after weight processing; empty if the fixture has none. */
+  readonly processed: ReadonlyMap<string, Stored>;
+  /** The weights after it. */
+  readonly processedWeights: ReadonlyMap<string, Stored>;
+  readonly processing: ProcessingSteps;
   readonly tolerances: Tolerances;
   /** Config keys by whose name the model may be refused. */
   readonly refusable: readonly string[];
+}
+
+/** What the reference does unless flags say otherwise. */
+function stepsOf(flags: Readonly<Record<string, boolean>> = {}): ProcessingSteps {
+  return {
+    foldLn: flags["fold_ln"] ?? true,
+    centerWritingWeights: flags["center_writing_weights"] ?? true,
+    centerUnembed: flags["center_unembed"] ?? true,
+    foldValueBiases: flags["fold_value_biases"] ?? true,
+    refactorFactoredAttnMatrices: flags["refactor_factored_attn_matrices"] ?? false,
+  };
 }
 
 function optional(folder: string, file: string): ReadonlyMap<string, Stored> {
@@ -46,7 +63,10 @@ function optional(folder: string, file: string): ReadonlyMap<string, Stored> {
 
 /** Reads a fixture directory. */
 export function readFixture(folder: string): Fixture {
-  const about = JSON.parse(readFileSync(join(folder, "expected.json"), "utf8")) as { reference?: string };
+  const about = JSON.parse(readFileSync(join(folder, "expected.json"), "utf8")) as {
+    reference?: string;
+    processed?: { flags?: Readonly<Record<string, boolean>> };
+  };
   const name = basename(folder);
   const list = join(dirname(folder), "refusable.json");
   const refusable = existsSync(list)
@@ -58,6 +78,9 @@ export function readFixture(folder: string): Fixture {
     expected: readSafetensors(folder, "expected.safetensors"),
     interventions: optional(folder, "expected_interventions.safetensors"),
     options: optional(folder, "expected_options.safetensors"),
+    processed: optional(folder, "expected_processed.safetensors"),
+    processedWeights: optional(folder, "expected_processed_weights.safetensors"),
+    processing: stepsOf(about.processed?.flags),
     tolerances: about.reference === "transformers" ? HUGGING_FACE : REFERENCE,
     refusable: refusable ?? [],
   };

@@ -98,7 +98,7 @@ describe("publishing", () => {
     expect(shapes.get("transformer.h.0.mlp.c_proj.weight")).toEqual([64, 16]);
   });
 
-  test("a published model read back has the same loss", () => {
+  test("a published model read back has the same loss", async () => {
     const trainer = new Trainer(settings, stream);
     for (let i = 0; i < 5; i++) trainer.takeStep();
     roundToHalf(trainer.model);
@@ -111,6 +111,6 @@ describe("publishing", () => {
     };
     writeFileSync(join(directory, "config.json"), JSON.stringify(json));
     publish(trainer.model, directory);
-    expect(evaluate(TinyModel.load(directory), stream)).toBeCloseTo(trainer.evaluate(stream), 5);
+    expect(evaluate(await TinyModel.load(directory), stream)).toBeCloseTo(trainer.evaluate(stream), 5);
   });
 });

@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 import { explainCommand } from "./explain-command.ts";
 import { generateCommand } from "./generate-command.ts";
+import { hooksCommand, infoCommand } from "./info-command.ts";
 
 /** What the command line needs of the world. */
 export interface Terminal {
@@ -45,6 +46,10 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     .description("See inside a transformer: what it predicts, where it looks, which parts matter.")
     .version(version)
     .option("--debug", "print the stack of an error")
+    .addHelpText(
+      "after",
+      "\nThe exit code is 0, or 1 after an error, which is one line on the error stream with its code.",
+    )
     .showSuggestionAfterError()
     .configureOutput({
       writeOut: terminal.out,
@@ -56,6 +61,8 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     })
     .exitOverride();
   program.addCommand(explainCommand(terminal).copyInheritedSettings(program));
+  program.addCommand(infoCommand(terminal).copyInheritedSettings(program));
+  program.addCommand(hooksCommand(terminal).copyInheritedSettings(program));
   program.addCommand(generateCommand(terminal).copyInheritedSettings(program));
 
   try {

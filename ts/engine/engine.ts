@@ -240,6 +240,33 @@ export interface EngineRun {
   finish(): ForwardResult;
 }
 
+/** How a model is to be read. */
+export interface LoadRequest {
+  readonly dtype?: DType;
+  readonly device?: string;
+  /** Names of steps of processing. */
+  readonly process?: readonly string[];
+  readonly firstNLayers?: number;
+  readonly nCtx?: number;
+}
+
+/** A model that is being read. */
+export interface EngineLoading {
+  /** Reads it without holding up this thread. May be called again if it failed. */
+  finish(): Promise<EngineModel>;
+  /** Bytes of weights, as they will be in memory; the total is 0 until the files have been looked at. */
+  progress(): { readonly done: number; readonly total: number };
+  /** Makes {@link EngineLoading.finish} fail with `cancelled`, soon. */
+  cancel(): void;
+}
+
+/** What was done to a model's weights. */
+export interface Processing {
+  readonly done: readonly string[];
+  /** Texts for people, such as why a step was left out. */
+  readonly notices: readonly string[];
+}
+
 export interface EngineModel {
   /** The reference-style config as JSON. */
   configJson(): string;
@@ -255,6 +282,10 @@ export interface EngineModel {
   loadParameters(tensors: readonly { name: string; tensor: EngineTensor }[]): void;
   /** Whether forwards record gradients of the weights. */
   setTrainable(on: boolean): void;
+  /** Rewrites the weights by the steps of these names. Changes nothing if it throws. */
+  process(steps: readonly string[]): void;
+  /** What was done to the weights since they were read, and what the last call wants known. */
+  processing(): Processing;
   /** Lets go of the weights; every later call throws `disposed`. The registry stays. */
   dispose(): void;
 }
@@ -274,8 +305,8 @@ export interface Engine {
   createCache(): EngineCache;
   /** The full name of a point that a short one stands for, such as `k6` or `k` in layer 6; it need not exist. */
   actName(short: { readonly name: string; readonly layer?: number; readonly part?: string }): string;
-  /** Reads an HF directory or a reference-native one (`tl_config.json`). */
-  loadModel(directory: string, options: { readonly dtype?: DType; readonly device?: string }): EngineModel;
+  /** Begins to read an HF directory or a reference-native one (`tl_config.json`). */
+  startLoading(directory: string, options: LoadRequest): EngineLoading;
   /** A model with random weights, from a reference-style config as JSON. */
   createModel(configJson: string, options: { readonly dtype?: DType; readonly device?: string }): EngineModel;
   readTensors(path: string): {

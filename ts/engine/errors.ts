@@ -30,6 +30,8 @@ export const ENGINE_ERROR_CODES = [
   "scalar_required",
   "unsupported_config",
   "unsupported_architecture",
+  "cancelled",
+  "not_supported_on_this_model",
   "context_length",
   "token_out_of_range",
   "weight_mismatch",
@@ -53,7 +55,6 @@ export const LIBRARY_ERROR_CODES = [
   "not_set_up",
   "tokenizer_required",
   "not_single_token",
-  "not_supported_on_this_model",
 ] as const;
 
 /** Every value that {@link HooklensError.code} can have. Codes are stable: messages may change, these do not. */

@@ -39,27 +39,38 @@ export class HookStore {
   readonly #entries = new Map<number, Entry>();
   readonly #numbers = new Map<LensHandle, number>();
   readonly #callbacks = new Callbacks();
+  /** Whether the engine fires the points itself: they cannot move to another registry. */
+  readonly firedByEngine: boolean;
   #veto: Veto | null = null;
 
-  private constructor(registry: EngineRegistry, points: readonly HookPoint[]) {
+  private constructor(registry: EngineRegistry, points: readonly HookPoint[], firedByEngine: boolean) {
     this.registry = registry;
     this.points = points;
+    this.firedByEngine = firedByEngine;
     this.#sites = points.map((_, id) => ({ store: this, id, live: 0 }));
   }
 
   /** Puts points into a new registry under these names, with the hooks they have. */
   static build(points: readonly HookPoint[], names: readonly string[]): HookStore {
+    const foreign = points.find(({ site }) => site?.store.firedByEngine === true);
+    if (foreign !== undefined) {
+      throw hooklensError(
+        "invalid_argument",
+        `${foreign} belongs to a built-in model and cannot be part of another module; hold the whole model instead`,
+        { name: foreign.name },
+      );
+    }
     const registry = engine().createRegistry(
       points.map((point, i) => ({ name: names[i] ?? "", axes: point.axes, default: point.isDefault })),
     );
-    const store = new HookStore(registry, points);
+    const store = new HookStore(registry, points, false);
     store.#adopt(names);
     return store;
   }
 
   /** Puts points around a registry that the engine made, one for each of its points. */
   static around(registry: EngineRegistry, points: readonly HookPoint[]): HookStore {
-    const store = new HookStore(registry, points);
+    const store = new HookStore(registry, points, true);
     store.#adopt(registry.points().map((point) => point.name));
     return store;
   }

@@ -61,13 +61,15 @@ type Collect<M, Prefix extends string, Depth extends number> = [Depth] extends [
       ? Collect<Element, Join<Prefix, `${number}`>, Deeper[Depth]>
       : M extends ReadonlyMap<string, infer Element>
         ? Collect<Element, Join<Prefix, string>, Deeper[Depth]>
-        : M extends Module
-          ? Merge<
-              {
-                [Key in OwnKeys<M>]: Collect<NonNullable<M[Key]>, Join<Prefix, Key>, Deeper[Depth]>;
-              }[OwnKeys<M>]
-            >
-          : None;
+        : M extends Readonly<Record<typeof pointNames, unknown>>
+          ? None
+          : M extends Module
+            ? Merge<
+                {
+                  [Key in OwnKeys<M>]: Collect<NonNullable<M[Key]>, Join<Prefix, Key>, Deeper[Depth]>;
+                }[OwnKeys<M>]
+              >
+            : None;
 
 /** The hook points of a root: derived from the class of a module of one's own, listed for built-in models. */
 export type PointsOf<Root> =

@@ -1,5 +1,6 @@
 /** Which hook points a name, pattern, predicate or filter means. */
 
+import { engine } from "../engine/current.ts";
 import type { EngineRegistry } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
 import type { HookTarget } from "./hook-fn.ts";
@@ -75,6 +76,10 @@ export class PointTable {
     const point = this.points.get(name);
     if (point !== undefined) return [{ name, point }];
     if (this.#isModule(name)) {
+      // `embed` is a part of a transformer and the short name of a point.
+      const short = engine().actName({ name });
+      const meant = this.points.get(short);
+      if (meant !== undefined) return [{ name: short, point: meant }];
       throw hooklensError("not_a_hook_point", `'${name}' is a module and no hook point`, { name });
     }
     return this.registry.select([name]).flatMap((id) => this.#list[id] ?? []);

@@ -17,7 +17,6 @@ import type { ScopeOptions } from "../hooks/hook-fn.ts";
 import { HookPoint } from "../hooks/hook-point.ts";
 import { HookStore } from "../hooks/hook-store.ts";
 import { type HookedRoot, type Recording, SCOPE_KEYS } from "../hooks/hooked-root.ts";
-import { Module } from "../hooks/module.ts";
 import type { pointNames, Recorded } from "../hooks/names.ts";
 import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
 import { enableGrad, isGradEnabled, noGrad } from "../tensor/gradients.ts";
@@ -35,11 +34,13 @@ import {
 } from "./forward-options.ts";
 import { readStopIds } from "./generation-config.ts";
 import { cacheHandle } from "./key-value-cache.ts";
-import { configJson, engineOptions, folderOf, type LoadOptions } from "./load-options.ts";
+import { configJson, folderOf, type LoadOptions, type ModelOptions, modelRequest } from "./load-options.ts";
+import { loadModel } from "./loading.ts";
 import type { TransformerConfig } from "./transformer-config.ts";
 import { TransformerGeneration } from "./transformer-generation.ts";
 import { pointOfKey, type TransformerKeys, type TransformerPoints } from "./transformer-points.ts";
 import { textsOf } from "./transformer-text.ts";
+import { growTree } from "./transformer-tree.ts";
 
 /** What a transformer's `runWithCache` records into. */
 export type CacheOf<RemoveBatch extends boolean, AsObject extends boolean> = CacheOrMap<
@@ -50,7 +51,7 @@ export type CacheOf<RemoveBatch extends boolean, AsObject extends boolean> = Cac
 /**
  * A decoder-only language model whose every activation and gradient can be seen and changed.
  *
- * Its numbers are those of the checkpoint: nothing is folded or centred on loading. Hook points that cost extra work,
+ * Its numbers are those of the checkpoint: nothing is folded or centred on loading unless one asks for it. Hook points that cost extra work,
  * such as `hook_result`, do nothing until one names them.
  *
  * @category The model
@@ -69,7 +70,8 @@ export class HookedTransformer extends TransformerGeneration {
       (info) => new HookPoint(info.axes, { default: info.default, splits: info.name.includes(".ln1.") }),
     );
     this.#hooks = HookStore.around(registry, points);
-    this.attach(this.#hooks, partsOf(names, points));
+    const named = new Map(points.map((point, i) => [names[i] ?? "", point]));
+    this.attach(this.#hooks, growTree(this, this, named));
     this.train(false);
   }
 
@@ -78,6 +80,12 @@ export class HookedTransformer extends TransformerGeneration {
    * reference's own config (`tl_config.json`). `builtin:tiny` is a small model that comes with the package.
    *
    * @throws `missing_file`, `invalid_file`, `unsupported_architecture`, `unsupported_config`, `weight_mismatch`.
+   *
+   * @example
+   * ```ts
+   * const model = await HookedTransformer.fromPretrained("builtin:tiny", { process: true });
+   * model.cfg.normalization_type; // "LNPre"
+   * ```
    */
   static async fromPretrained(model: string, options: LoadOptions = {}): Promise<HookedTransformer> {
     if (typeof model !== "string") {
@@ -86,9 +94,8 @@ export class HookedTransformer extends TransformerGeneration {
         `fromPretrained: expected the path of a folder, got ${describe(model)}`,
       );
     }
-    const placement = engineOptions("fromPretrained", options);
     const folder = folderOf(model);
-    const loaded = engine().loadModel(folder, placement);
+    const loaded = await loadModel(folder, options);
     const tokenizer =
       options.tokenizer === undefined ? await Tokenizer.fromDirectory(folder) : options.tokenizer;
     return new HookedTransformer(loaded, tokenizer, await readStopIds(folder));
@@ -100,14 +107,14 @@ export class HookedTransformer extends TransformerGeneration {
    * @param config the reference's configuration, such as `{ n_layers: 2, d_model: 32, n_ctx: 64, d_head: 8, … }`.
    * @throws `unsupported_config` naming the key that is missing, unknown or makes no sense.
    */
-  static fromConfig(config: Partial<TransformerConfig>, options: LoadOptions = {}): HookedTransformer {
+  static fromConfig(config: Partial<TransformerConfig>, options: ModelOptions = {}): HookedTransformer {
     if (typeof config !== "object" || config === null || Symbol.iterator in config) {
       throw hooklensError(
         "invalid_argument",
         `fromConfig: expected a configuration, got ${describe(config)}; to load a model use fromPretrained`,
       );
     }
-    const made = engine().createModel(configJson(config), engineOptions("fromConfig", options));
+    const made = engine().createModel(configJson(config), modelRequest("fromConfig", options));
     return new HookedTransformer(made, options.tokenizer ?? null);
   }
 
@@ -377,25 +384,6 @@ export class HookedTransformer extends TransformerGeneration {
   [Symbol.dispose](): void {
     this.dispose();
   }
-}
-
-/** The parts in the names of points, such as `blocks.0.attn`, as modules. */
-function partsOf(names: readonly string[], points: readonly HookPoint[]): ReadonlyMap<string, Module> {
-  const modules = new Map<string, Module>();
-  for (const [i, name] of names.entries()) {
-    const path = name.split(".");
-    for (let end = 1; end < path.length; end++) {
-      const prefix = path.slice(0, end).join(".");
-      // `blocks` is a list and no part.
-      if (prefix === "blocks" || modules.has(prefix)) continue;
-      const part = new Module();
-      part.name = prefix;
-      modules.set(prefix, part);
-    }
-    const point = points[i];
-    if (point !== undefined) modules.set(name, point);
-  }
-  return modules;
 }
 
 /** Token ids as a cache keeps them: its own, as the caller may dispose theirs, and with names of axes. */

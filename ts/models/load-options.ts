@@ -2,14 +2,16 @@
 
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import type { DType } from "../engine/engine.ts";
+import type { DType, LoadRequest } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
 import { checkKeys } from "../hooks/call-options.ts";
 import { describe } from "../tensor/base.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
+import type { Progress } from "./forward-options.ts";
+import { type ProcessingOptions, stepsOf } from "./processing.ts";
 
-/** How a model is loaded. */
-export interface LoadOptions {
+/** How a model is made. */
+export interface ModelOptions {
   /**
    * What the weights are converted to.
    * @default "float32"
@@ -22,6 +24,30 @@ export interface LoadOptions {
   readonly device?: string;
   /** Use this tokenizer instead of the one in the folder; null for none. */
   readonly tokenizer?: Tokenizer | null;
+}
+
+/** How a model is loaded. */
+export interface LoadOptions extends ModelOptions {
+  /**
+   * Rewrite the weights so that they are easier to read, as {@link HookedTransformer.processWeights} does. Unless asked
+   * for, nothing is changed: the numbers are those of the checkpoint.
+   * @default false
+   */
+  readonly process?: ProcessingOptions;
+  /** Load only so many blocks, from the first on. What comes after them is left out: the numbers are another model's. */
+  readonly firstNLayers?: number;
+  /**
+   * Another context, in tokens, than the checkpoint's. A smaller one keeps less in memory where positions are learned; a
+   * larger one is possible only where they are not, and the model was not made for it.
+   */
+  readonly nCtx?: number;
+  /**
+   * Called now and then while the weights are read, with bytes of weights, and once more at the end. What it throws ends
+   * the loading.
+   */
+  readonly onProgress?: (progress: Progress) => void;
+  /** Ends the loading with the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 const BUILTIN = "builtin:";
@@ -45,16 +71,49 @@ export function folderOf(model: string): string {
   return fileURLToPath(new URL("../../models/tiny", import.meta.url));
 }
 
-const LOAD_KEYS: ReadonlySet<string> = new Set(["dtype", "device", "tokenizer"]);
+const MODEL_KEYS: ReadonlySet<string> = new Set(["dtype", "device", "tokenizer"]);
+const LOAD_KEYS: ReadonlySet<string> = new Set(["process", "firstNLayers", "nCtx", "onProgress", "signal"]);
 const WEIGHT_DTYPES: readonly unknown[] = ["float32", "float64", "float16", "bfloat16"];
 
+/** Where the weights go and as what. */
+interface Placement {
+  readonly dtype?: DType;
+  readonly device?: string;
+}
+
 /** What the engine is told of how to load. */
-export function engineOptions(
-  what: string,
-  options: LoadOptions,
-): { readonly dtype?: DType; readonly device?: string } {
-  checkKeys(what, options, [LOAD_KEYS]);
-  const { dtype, device, tokenizer } = options;
+export function loadRequest(what: string, options: LoadOptions): LoadRequest {
+  checkKeys(what, options, [MODEL_KEYS, LOAD_KEYS]);
+  const { process, firstNLayers, nCtx, onProgress, signal } = options;
+  for (const [option, value] of Object.entries({ firstNLayers, nCtx })) {
+    if (value === undefined || (Number.isSafeInteger(value) && value > 0)) continue;
+    throw hooklensError(
+      "invalid_argument",
+      `${option}: expected a whole number above 0, got ${describe(value)}`,
+      { option },
+    );
+  }
+  if (onProgress !== undefined && typeof onProgress !== "function") {
+    throw hooklensError("invalid_argument", `onProgress: expected a function, got ${describe(onProgress)}`);
+  }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw hooklensError("invalid_argument", `signal: expected an AbortSignal, got ${describe(signal)}`);
+  }
+  return {
+    ...placementOf(what, options),
+    process: stepsOf("process", process),
+    ...(firstNLayers === undefined ? {} : { firstNLayers }),
+    ...(nCtx === undefined ? {} : { nCtx }),
+  };
+}
+
+/** What the engine is told of how to make a model. */
+export function modelRequest(what: string, options: ModelOptions): Placement {
+  checkKeys(what, options, [MODEL_KEYS]);
+  return placementOf(what, options);
+}
+
+function placementOf(what: string, { dtype, device, tokenizer }: ModelOptions): Placement {
   if (dtype !== undefined && !WEIGHT_DTYPES.includes(dtype)) {
     throw hooklensError(
       "wrong_dtype",

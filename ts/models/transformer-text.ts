@@ -9,7 +9,7 @@ import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type Batch, fromTexts, type Ids, idsOf, type Tokens } from "../text/batch.ts";
 import type { PaddingSide, Tokenizer } from "../text/tokenizer.ts";
-import { TransformerWeights } from "./transformer-weights.ts";
+import { TransformerModules } from "./transformer-modules.ts";
 
 /** How texts become tokens. */
 export interface ToTokensOptions {
@@ -49,7 +49,7 @@ export function textsOf(input: unknown): readonly string[] | null {
  *
  * @category Text
  */
-export abstract class TransformerText extends TransformerWeights {
+export abstract class TransformerText extends TransformerModules {
   /** Turns text into token ids; null if the model came without one. */
   readonly tokenizer: Tokenizer | null;
 

@@ -94,7 +94,7 @@ function overviewHtml(view: AttentionView): Html {
     const missing = Array.from({ length: columns - heads.length }, () => html`<span></span>`);
     return html`<span class="row">${view.rowTitle(row)}</span>${heads.map(button)}${missing}`;
   });
-  return html`<div class="heads scroll" role="radiogroup" aria-label="Heads" style="--columns:${columns}">${lines}</div>`;
+  return html`<div class="heads scroll" role="radiogroup" aria-label="Heads" style="--columns:${columns};--thumb:${columns <= 4 ? 76 : columns <= 8 ? 56 : 36}px">${lines}</div>`;
 }
 
 function aboutEffect({ effectText = "#" }: AttentionView, effect: number): string {
@@ -151,13 +151,13 @@ export function attentionHtml(view: AttentionView): Html {
     ([value = "", label = ""]) =>
       html`<button type="button" role="radio" data-direction=${value} aria-checked="${value === "from" ? "true" : "false"}">${label}</button>`,
   );
-  return html`<hl-attention data-size=${sizeOf(view.tokens.length)}${causal ? html` data-causal="1"` : null}${view.heads.length === 1 ? html` data-single="1"` : null}>
-${overviewHtml(view)}
+  return html`<hl-attention style="--n:${view.tokens.length}" data-size=${sizeOf(view.tokens.length)}${causal ? html` data-causal="1"` : null}${view.heads.length === 1 ? html` data-single="1"` : null}>
+${overviewHtml(view)}${view.heads.length > 1 ? html`<noscript>Without scripts only one head is shown.</noscript>` : null}
 <div class="one"><p class="which" aria-live="polite"><b>${head.name}</b> <span>${head.effect === undefined ? "" : aboutEffect(view, head.effect)}</span></p>
 <div class="tokenwise"><p class="ask"><span>What a token</span> <span class="choice" role="radiogroup" aria-label="Direction">${directions}</span></p>
 <p class="strip" role="toolbar" aria-label="Tokens">${strip}</p><p class="said" aria-live="polite"></p></div>
 ${matrixHtml(view, head, causal)}
-${sequentialLegend("0 %", "100 %, by its square root")}</div></hl-attention>`;
+${sequentialLegend("0 %", "100 % (square root)")}</div></hl-attention>`;
 }
 
 /**

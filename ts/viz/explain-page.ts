@@ -34,7 +34,9 @@ export interface Detail {
 const details: readonly Detail[] = [
   { patternPositions: 128, leastShare: 0.001, heads: 10_000, columns: 64, tokens: 512, cells: 6000 },
   { patternPositions: 128, leastShare: 0.005, heads: 10_000, columns: 48, tokens: 512, cells: 6000 },
+  { patternPositions: 128, leastShare: 0.01, heads: 10_000, columns: 40, tokens: 512, cells: 6000 },
   { patternPositions: 96, leastShare: 0.005, heads: 10_000, columns: 40, tokens: 512, cells: 6000 },
+  { patternPositions: 80, leastShare: 0.01, heads: 10_000, columns: 40, tokens: 512, cells: 6000 },
   { patternPositions: 64, leastShare: 0.01, heads: 10_000, columns: 32, tokens: 512, cells: 6000 },
   { patternPositions: 48, leastShare: 0.01, heads: 10_000, columns: 24, tokens: 512, cells: 6000 },
   { patternPositions: 32, leastShare: 0.01, heads: 1024, columns: 16, tokens: 256, cells: 4000 },

@@ -39,13 +39,13 @@ export const lensSections = {
         const text =
           guess &&
           html`<span class="word">${tokenHtml(guess.text)}</span> <small>${percent(guess.probability)}</small>`;
-        const names = `${guess?.id === answer.id ? "on" : ""}${i === 2 ? " third" : ""}`;
+        const names = `${guess?.id === answer.id ? "on" : ""}${["", " second", " third"][i] ?? ""}`;
         return html`<td class="${names}">${text ?? ""}</td>`;
       });
       return html`<tr><th scope="row">${layerName(blocks)}</th>${cells}<td class="num">${percent(at.probability)}</td><td class="num soft">${at.rank}</td></tr>\n`;
     });
     return html`<section><h2>Logit lens at the last token</h2><p class="how">What the model would say if it stopped after each block, and where ${shortLabel(answer.text)} stands. Rank 0 is the best guess.</p>
-<div class="scroll"><table class="guesses" aria-label="Logit lens at the last token"><thead><tr><th scope="col">after</th><th scope="col" colspan="2">best guesses</th><td class="third"></td><th scope="col">answer</th><th scope="col">rank</th></tr></thead><tbody>
+<div class="scroll"><table class="guesses" aria-label="Logit lens at the last token"><thead><tr><th scope="col">after</th><th scope="col">best guesses</th><td class="second"></td><td class="third"></td><th scope="col">answer</th><th scope="col">rank</th></tr></thead><tbody>
 ${rows}</tbody></table></div></section>`;
   },
   byPosition({ logitLens, tokens }: ExplainReport, { columns }: Detail): Html {
@@ -70,7 +70,7 @@ export function attributionSection(report: ExplainReport, { tokens: most }: Deta
   const largest = largestSize(attribution.values);
   return html`<section id="attribution"><h2>Token attribution</h2><p class="how">Gradient × activation at ${attribution.hook}: how much each token’s embedding moves the logit of ${shortLabel(answer.text)}, to first order. Blue raises it, orange lowers it.</p>${leftOut(shown.length, tokens.length, "tokens")}
 ${divergingLegend(largest, "lowers", "raises")}${coloredTokensHtml(shown, valueAt, 2)}
-<details${tokens.length <= mostBars ? html` open` : null}><summary>${tokens.length <= mostBars ? "As bars" : `The ${mostBars} strongest as bars`}</summary>${signedBarsHtml(strongest, "Gradient × activation of each token")}</details></section>`;
+<details${tokens.length <= 20 ? html` open` : null}><summary>${tokens.length <= mostBars ? "As bars" : `The ${mostBars} strongest as bars`}</summary>${signedBarsHtml(strongest, "Gradient × activation of each token")}</details></section>`;
 }
 
 /** The layers whose heads matter most, as many as have room, in order. */
@@ -135,11 +135,12 @@ export function normSection({ residualNorms, tokens }: ExplainReport, { columns 
         return { content: significant(value), color: rangeClass(Math.log(value), least, most) };
       }),
     })),
+    fromEnd: true,
     hint: "The colour grows with the logarithm.",
   });
   const drawn = tokens.length > 2 ? lines : lines.slice(0, tokens.length);
   return html`<section id="norms"><h2>Residual norms</h2><p class="how">The length of the residual stream’s vector after each block. The first token is often far longer than the others: heads with nothing to do look at it.</p>
-<div class="scroll">${lineChartHtml(`Norm of the residual stream after ${names.join(", ")}`, names, drawn)}</div>
+${lineChartHtml(`Norm of the residual stream after ${names.join(", ")}`, names, drawn)}
 ${leftOut(shown.length, tokens.length, "positions")}${finite.length > 0 ? sequentialLegend(significant(Math.exp(least)), significant(Math.exp(most))) : null}${grid}</section>`;
 }
 

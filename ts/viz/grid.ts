@@ -31,6 +31,8 @@ export interface GridContent {
   readonly hint: string;
   /** Titles of columns stand upright. */
   readonly upright?: boolean;
+  /** Where there is no room for all columns, the last ones are in sight. */
+  readonly fromEnd?: boolean;
 }
 
 function cellHtml({ content, color, about, head, chosen }: GridCell): Html {
@@ -43,8 +45,8 @@ function cellHtml({ content, color, about, head, chosen }: GridCell): Html {
 }
 
 /** The grid as markup. End tags that HTML does not need are left out: there are thousands of cells. */
-export function gridHtml({ label, corner, columns, rows, hint, upright }: GridContent): Html {
-  return html`<hl-grid><div class="scroll"><table${upright === true ? markup(' class="upright"') : null} aria-label="${label}">
+export function gridHtml({ label, corner, columns, rows, hint, upright, fromEnd }: GridContent): Html {
+  return html`<hl-grid${fromEnd === true ? html` data-end="1"` : null}><div class="scroll"><table${upright === true ? markup(' class="upright"') : null} aria-label="${label}">
 <thead><tr><td class="corner">${corner}</td>${columns.map((title) => html`<th scope="col"><span>${title}</span></th>`)}</tr></thead>
 <tbody>
 ${rows.map(({ title, cells }) => html`<tr><th scope="row">${title}</th>${cells.map(cellHtml)}\n`)}</tbody></table></div>

@@ -5,11 +5,12 @@ import { checkOptionKeys } from "../tensor/option-keys.ts";
 import { type Html, html, markup } from "./html.ts";
 import { significant } from "./numbers.ts";
 import { Picture } from "./picture.ts";
+import { nameHtml } from "./token-html.ts";
 import { readNumbers, type Vector } from "./values.ts";
 
 /** A line of {@link lineChart}. */
 export interface ChartLine {
-  /** Stands at the end of the line. */
+  /** What the line shows. */
   readonly name: string;
   /** A number for each place on the x axis; those that are no numbers are left out. */
   readonly values: Vector;
@@ -28,10 +29,10 @@ export interface LineChartOptions {
   readonly logarithmic?: boolean;
 }
 
-const width = 720;
-const height = 240;
-const left = 48;
-const right = 150;
+const width = 560;
+const height = 220;
+const left = 44;
+const right = 28;
 const top = 12;
 const bottom = 34;
 
@@ -49,19 +50,7 @@ function ticks(least: number, most: number, logarithmic: boolean): number[] {
   return Array.from({ length: Math.max(0, count) }, (_, i) => (first + i) * step);
 }
 
-/** Moves labels apart that would touch, keeping their order. */
-function spread(places: readonly number[], gap: number): number[] {
-  const order = [...places.keys()].sort((a, b) => (places[a] ?? 0) - (places[b] ?? 0));
-  const result = [...places];
-  for (const [i, at] of order.entries()) {
-    const above = order[i - 1];
-    if (above !== undefined) result[at] = Math.max(result[at] ?? 0, (result[above] ?? 0) + gap);
-  }
-  const over = Math.max(0, ...result.map((y) => y - (height - bottom)));
-  return result.map((y) => y - over);
-}
-
-/** The chart as an image in SVG. Lines differ by dashes as well as by colour. */
+/** The key and the chart, an image in SVG. Lines differ by dashes as well as by colour. */
 export function lineChartHtml(
   label: string,
   x: readonly string[],
@@ -88,25 +77,22 @@ export function lineChartHtml(
   const every = Math.ceil(x.length / 9);
   const names = x.map((name, i) =>
     i % every === 0 || i === x.length - 1
-      ? html`<text x="${fixed(xOf(i))}" y="${height - 12}" text-anchor="middle">${name}</text>`
+      ? html`<text x="${fixed(xOf(i))}" y="${height - 12}" text-anchor="middle">${nameHtml(name)}</text>`
       : null,
   );
-  const ends = spread(
-    lines.map((line) => {
-      const last = line.values.findLast(Number.isFinite);
-      return last === undefined ? height - bottom : yOf(last);
-    }),
-    15,
-  );
-  const drawn = lines.map(({ name, values }, n) => {
+  const drawn = lines.map(({ values }, n) => {
     const points = values.flatMap((value, i) =>
       Number.isFinite(value) && (!log || value > 0) ? [[fixed(xOf(i)), fixed(yOf(value))]] : [],
     );
     const path = points.map(([px, py], i) => `${i === 0 ? "M" : "L"}${px} ${py}`).join("");
     const dots = points.map(([px, py]) => html`<circle cx="${px ?? ""}" cy="${py ?? ""}" r="3"/>`);
-    return html`<g class="line l${n % 4}"><path d="${markup(path)}"/>${dots}<text x="${width - right + 10}" y="${fixed((ends[n] ?? 0) + 4)}">${name}</text></g>`;
+    return html`<g class="line l${n % 4}"><path d="${markup(path)}"/>${dots}</g>`;
   });
-  return html`<svg class="chart" viewBox="0 0 ${width} ${height}" role="img" aria-label="${label}">${grid}${names}${drawn}</svg>`;
+  const keys = lines.map(
+    ({ name }, n) =>
+      html`<li class=l${n % 4}><svg viewBox="0 0 34 8" aria-hidden="true"><path d="M0 4H34"/></svg>${nameHtml(name)}</li>`,
+  );
+  return html`<ul class="keys">${keys}</ul><div class="scroll"><svg class="chart" viewBox="0 0 ${width} ${height}" role="img" aria-label="${label}">${grid}${names}${drawn}</svg></div>`;
 }
 
 /**

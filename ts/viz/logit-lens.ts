@@ -53,9 +53,10 @@ export function logitLensHtml(
         };
       }),
     })),
+    fromEnd: true,
     hint: "Each cell is the best guess for what follows its column's token.",
   });
-  return html`<div class="lens">${sequentialLegend("0 %", "100 %, by its square root")}${grid}</div>`;
+  return html`<div class="lens">${sequentialLegend("0 %", "100 % (square root)")}${grid}</div>`;
 }
 
 /**

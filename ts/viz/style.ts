@@ -2,8 +2,8 @@
 
 import { palettes, scaleRules } from "./scales.ts";
 
-const light = `--bg:#f5f6f8;--card:#fff;--ink:#16202c;--soft:#556273;--line:#d8dee6;--accent:#1f63c4;--l0:#1f63c4;--l1:#b3520f;--l2:#5a6675;--l3:#6b3fa0;--plus:#2f74c8;--minus:#cf641c`;
-const dark = `--bg:#0f141b;--card:#161d27;--ink:#e8eef5;--soft:#9dabbb;--line:#2c3745;--accent:#82b9f6;--l0:#82b9f6;--l1:#f0a065;--l2:#9dabbb;--l3:#c3a2f2;--plus:#4f93e0;--minus:#d97f3f`;
+const light = `--bg:#f5f6f8;--card:#fff;--ink:#16202c;--soft:#556273;--line:#d8dee6;--accent:#1f63c4;--deep:#123f86;--l0:#1f63c4;--l1:#b3520f;--l2:#5a6675;--l3:#6b3fa0;--plus:#2f74c8;--minus:#cf641c`;
+const dark = `--bg:#0f141b;--card:#161d27;--ink:#e8eef5;--soft:#9dabbb;--line:#2c3745;--accent:#82b9f6;--deep:#a9d0ff;--l0:#82b9f6;--l1:#f0a065;--l2:#9dabbb;--l3:#c3a2f2;--plus:#4f93e0;--minus:#d97f3f`;
 
 const base = `
 .hl{box-sizing:border-box;color:var(--ink);background:var(--bg);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",sans-serif;-webkit-text-size-adjust:100%;padding:12px}
@@ -24,27 +24,29 @@ const base = `
 .hl :focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 .hl .word,.hl .tokens,.hl .strip,.hl th,.hl .lens td,.hl .prompt{font-family:ui-monospace,"SF Mono",Menlo,Consolas,"DejaVu Sans Mono",monospace;font-size:13px}
 .hl i{font-style:normal;opacity:.55}
-.hl .prompt{line-height:2;margin:0 0 16px;overflow-wrap:anywhere}
-.hl .prompt span,.hl .word{background:var(--card);border:1px solid var(--line);border-radius:5px;padding:2px 4px;margin:0 1px;white-space:pre-wrap}
-.hl .prompt .answer{background:var(--accent);border-color:var(--accent);color:var(--card);font-weight:600;padding:2px 7px}
+.hl .prompt{display:flex;flex-wrap:wrap;gap:4px 2px;margin:0 0 16px}
+.hl .prompt span,.hl .word{background:var(--card);border:1px solid var(--line);border-radius:5px;padding:1px 4px;white-space:nowrap;max-width:100%;overflow:hidden;text-overflow:ellipsis}
+.hl .prompt .answer{background:var(--accent);border-color:var(--accent);color:var(--card);font-weight:600;padding:1px 8px;margin-left:4px}
 .hl .facts{list-style:none;display:grid;grid-template-columns:repeat(auto-fit,minmax(200px,1fr));gap:12px;margin:0 0 16px;padding:0}
 .hl .facts li{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:12px 16px;font-size:14px;color:var(--soft)}
 .hl .facts b{display:block;font-size:21px;line-height:1.3;color:var(--ink);font-weight:650;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
-.hl .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,430px),1fr));gap:16px;align-items:start}
-.hl .pair>*{min-width:0}
+.hl .pair{display:flex;flex-wrap:wrap;gap:0 16px;align-items:flex-start}
+.hl .pair>*{flex:1 1 380px;min-width:0}
+.hl .pair>:last-child{flex:1.5 1 520px}
 .hl .scroll{overflow-x:auto;overscroll-behavior-x:contain;padding:3px;margin:-3px}
 .hl table{border-collapse:separate;border-spacing:2px;font-variant-numeric:tabular-nums;font-size:13px}
 .hl th{font-weight:500;text-align:left;white-space:nowrap}
 .hl th b{font-weight:400;color:var(--soft);font-size:11px}
 .hl thead th,.hl thead td{color:var(--soft);font-weight:500;vertical-align:bottom;padding:2px 4px}
-.hl tbody th{position:sticky;left:-3px;z-index:1;background:var(--card);padding:2px 8px 2px 3px;max-width:13em;overflow:hidden;text-overflow:ellipsis}
+.hl tbody th{position:sticky;left:-3px;z-index:1;background:var(--card);box-shadow:0 0 0 2px var(--card);padding:2px 8px 2px 3px;max-width:13em;overflow:hidden;text-overflow:ellipsis}
+.hl .corner{position:sticky;left:-3px;z-index:2;background:var(--card)}
 .hl hl-grid{display:block}
 .hl hl-grid td{text-align:center;border-radius:4px;padding:4px 8px;min-width:3.4em;white-space:nowrap;font-variant-numeric:tabular-nums}
 .hl hl-grid thead th{text-align:center}
 .hl hl-grid td small{display:block;font-size:10.5px;color:inherit;opacity:.85;line-height:1.2}
 .hl hl-grid[data-live] td{cursor:default}
 .hl td[data-head]{cursor:pointer}
-.hl td.on{box-shadow:inset 0 0 0 2px var(--ink)}
+.hl hl-grid td.on{box-shadow:inset 0 0 0 2px var(--ink)}
 .hl .hot{color:var(--ink)!important;font-weight:700!important;text-decoration:underline 2px;text-underline-offset:3px}
 .hl .nan{background:repeating-linear-gradient(45deg,#8884 0 3px,#0000 3px 7px)}
 .hl .readout,.hl .said{min-height:1.5em;margin:8px 0 0;font-size:13px;color:var(--soft);font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
@@ -73,12 +75,15 @@ const base = `
 .hl .guesses tbody th{border-top:1px solid var(--line);font-family:inherit}
 .hl .guesses .on{font-weight:700}
 .hl .guesses .meter{min-width:70px;width:30%}
-.hl .chart{display:block;width:100%;min-width:520px;max-width:820px;height:auto;font:12px system-ui,sans-serif}
+.hl .chart{display:block;width:100%;min-width:440px;max-width:720px;height:auto;font:12px system-ui,sans-serif}
 .hl .chart text{fill:var(--soft)}
 .hl .chart .tick{stroke:var(--line)}
-.hl .line path{fill:none;stroke-width:2.2}
+.hl .line path,.hl .keys path{fill:none;stroke-width:2.2}
+.hl .keys{list-style:none;display:flex;flex-wrap:wrap;gap:4px 18px;margin:0 0 6px;padding:0;font-size:13px}
+.hl .keys li{display:flex;align-items:center;gap:7px;color:var(--c)}
+.hl .keys svg{width:34px;height:8px}
 .hl .l0{--c:var(--l0)}.hl .l1{--c:var(--l1)}.hl .l2{--c:var(--l2)}.hl .l3{--c:var(--l3)}
-.hl .line path{stroke:var(--c)}.hl .line circle,.hl .line text{fill:var(--c)}
+.hl .line path,.hl .keys path{stroke:var(--c)}.hl .line circle{fill:var(--c)}
 .hl .l1 path{stroke-dasharray:7 4}.hl .l2 path{stroke-dasharray:2 4}.hl .l3 path{stroke-dasharray:9 3 2 3}
 `;
 
@@ -86,13 +91,14 @@ const attention = `
 .hl hl-attention{display:flex;flex-wrap:wrap;gap:20px 32px;align-items:flex-start}
 .hl hl-attention:not(:defined) .heads,.hl hl-attention:not(:defined) .tokenwise,.hl [data-single] .heads{display:none}
 .hl hl-attention button{font:inherit;color:inherit;background:none;border:0;padding:0;margin:0;cursor:pointer}
-.hl .heads{display:grid;grid-template-columns:auto repeat(var(--columns),minmax(34px,76px));gap:5px;align-items:center;max-width:100%;flex:0 1 auto}
+.hl .heads{display:grid;grid-template-columns:auto repeat(var(--columns),minmax(30px,var(--thumb)));gap:5px;align-items:center;max-width:100%;flex:0 1 auto}
 .hl .heads .row{font-size:12px;color:var(--soft);padding-right:6px;white-space:nowrap}
 .hl hl-attention .heads button{position:relative;border-radius:5px;background:var(--bg);border:1px solid var(--line);overflow:hidden;line-height:0;padding-bottom:5px}
-.hl .heads canvas{width:100%;aspect-ratio:1;image-rendering:pixelated;display:block}
+.hl .heads canvas{color:var(--deep);width:100%;aspect-ratio:1;image-rendering:pixelated;display:block}
 .hl .heads button i{position:absolute;left:0;right:0;bottom:0;height:5px;opacity:1}
 .hl hl-attention .heads button[aria-checked=true]{border-color:var(--accent);box-shadow:0 0 0 2px var(--accent)}
-.hl .one{flex:1 1 440px;min-width:0}
+.hl .one{flex:1 1 440px;min-width:0;container-type:inline-size}
+.hl hl-attention:not([data-size=large]) .one{flex-basis:100%}
 .hl .which{font-size:16px;margin-bottom:8px}
 .hl .which span{color:var(--soft);font-size:14px;margin-left:6px}
 .hl .ask{font-size:13px;color:var(--soft);display:flex;flex-wrap:wrap;gap:6px 8px;align-items:center;margin-bottom:6px}
@@ -107,25 +113,19 @@ const attention = `
 
 // After the colours of the scales, which are written for cells of any kind.
 const matrix = `
-.hl .upright{border-spacing:1px;margin-top:10px}
+.hl .upright{--cell:clamp(5px,calc((100cqw - 140px)/var(--n) - 1px),30px);border-spacing:1px;margin-top:10px}
+.hl [data-size=tiny] .upright{--cell:clamp(4px,calc((100cqw - 12px)/var(--n)),14px)}
 .hl .upright thead th{vertical-align:bottom;padding:0 0 4px}
 .hl .upright thead span{writing-mode:vertical-rl;transform:rotate(180deg);display:inline-block;max-height:9em;overflow:hidden;text-overflow:ellipsis;line-height:1}
 .hl .upright td,.hl .upright thead th{width:var(--cell);min-width:var(--cell);max-width:var(--cell)}
-.hl .upright td{height:var(--cell);padding:0!important;font-size:11px;border-radius:2px!important}
-.hl .upright tbody th{padding:0 6px 0 3px;text-align:right;line-height:1;font-size:12px}
-.hl .upright thead span{font-size:12px}
+.hl .upright td{height:var(--cell);padding:0!important;font-size:clamp(0px,calc((var(--cell) - 15px)*9),11px);border-radius:calc(var(--cell)*.09)!important}
+.hl .upright tbody th{padding:0 6px 0 3px;text-align:right;line-height:1}
+.hl .upright tbody th,.hl .upright thead span{font-size:clamp(0px,calc(var(--cell)*.86),12px)}
+.hl .upright b{font-size:.9em}
 .hl .upright .corner{width:auto;min-width:0;max-width:none}
 .hl .upright .x{background:none}
-.hl hl-attention{--cell:30px}
-.hl [data-size=medium]{--cell:19px}
-.hl [data-size=small]{--cell:12px}
-.hl [data-size=tiny]{--cell:7px}
-.hl [data-size=medium] .upright th{font-size:11px}
-.hl [data-size=small] .upright th{font-size:8px}
-.hl [data-size=small] .upright thead span{font-size:8px}
-.hl [data-size=small] .upright b{font-size:7px}
 .hl [data-size=tiny] .upright{border-spacing:0}
-.hl [data-size=tiny] .upright th,.hl [data-size=tiny] .upright thead span,.hl [data-size=tiny] .upright b{font-size:0;padding:0;line-height:0}
+.hl [data-size=tiny] .upright tbody th,.hl [data-size=tiny] .upright thead span,.hl [data-size=tiny] .upright b{font-size:0;padding:0;line-height:0}
 .hl [data-size=tiny] .upright td{border-radius:0!important}
 `;
 
@@ -137,12 +137,13 @@ const media = `
 .hl .facts{grid-template-columns:1fr 1fr;gap:8px}
 .hl .facts li{padding:9px 11px;font-size:12.5px}
 .hl .facts b{font-size:17px}
-.hl .one{flex-basis:100%}
-.hl [data-size=large]{--cell:24px}
-.hl [data-size=large] .upright td{font-size:10px}
+.hl .one,.hl .pair>*,.hl .pair>:last-child{flex-basis:100%}
+.hl .upright tbody th{max-width:8em}
+.hl .upright b{display:none}
+.hl .swatches i{width:11px}
 .hl hl-grid td{padding:4px 5px;min-width:3em}
 .hl tbody th{max-width:7.5em}
-.hl .guesses .third{display:none}
+.hl .guesses .third,.hl .guesses .second{display:none}
 .hl .tokens li{padding:4px 5px}
 }
 @media (forced-colors:active){.hl td,.hl .swatches i,.hl .bar,.hl canvas,.hl .tokens li,.hl .strip button{forced-color-adjust:none}}

@@ -99,6 +99,11 @@ errors! {
     /// A model architecture that is not implemented.
     UnsupportedArchitecture "unsupported_architecture" { got: String, supported: Vec<String> }
         => "architecture '{got}' is not supported; supported: {supported:?}";
+    /// Something that was asked to stop before its end.
+    Cancelled "cancelled" { op: &'static str } => "{op}: was cancelled";
+    /// Something that this model cannot have, whatever it is given.
+    NotSupportedOnThisModel "not_supported_on_this_model" { feature: String, reason: String }
+        => "{feature}: not possible on this model: {reason}";
     /// A sequence longer than the model's context.
     ContextLength "context_length" { required: usize, n_ctx: usize }
         => "the sequence needs {required} positions, the model has n_ctx = {n_ctx}";

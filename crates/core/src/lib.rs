@@ -7,6 +7,7 @@
 //! | [`hooks`] | hook points, who listens there, captures |
 //! | [`models`], [`nn`] | transformers, and the parts that fire their hooks |
 //! | [`load`] | weights on disk: safetensors, shards |
+//! | [`weights`] | rewriting weights without changing what a model computes |
 //! | [`device`] | dtypes and devices |
 //! | [`error`] | everything that can go wrong, with stable codes |
 //! | [`memory`] | how many bytes are held, and the limit on them |
@@ -24,6 +25,7 @@ pub mod models;
 pub mod nn;
 pub mod ops;
 pub mod tensor;
+pub mod weights;
 
 pub use autograd::{BackwardOptions, GradMode, no_grad};
 pub use device::DType;

@@ -92,6 +92,22 @@ pub fn thread_bytes() -> isize {
     HERE.try_with(Cell::get).unwrap_or(0)
 }
 
+/// Runs `work`; gives how many bytes it allocated on this thread and did not free. They count for no thread until one
+/// takes them over with [`adopt`].
+pub fn unowned<T>(work: impl FnOnce() -> T) -> (T, isize) {
+    let before = thread_bytes();
+    let value = work();
+    let bytes = thread_bytes() - before;
+    adopt(-bytes);
+    (value, bytes)
+}
+
+/// Counts bytes of [`unowned`] work as this thread's.
+pub fn adopt(bytes: isize) {
+    // A thread that is ending has nothing to count for.
+    let _ = HERE.try_with(|here| here.set(here.get() + bytes));
+}
+
 /// Sets the limit on [`live_bytes`]; 0 means none.
 pub fn set_limit(bytes: usize) {
     LIMIT.store(bytes.min(UNSET - 1), Relaxed);

@@ -20,10 +20,15 @@ pub(crate) fn boundary_making<T>(env: &Env, work: impl FnOnce() -> Result<T>) ->
 
 fn guarded<T>(env: &Env, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let entered = callbacks::enter(env);
-    let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| Err(internal(payload.as_ref())));
+    let result = caught(work);
     drop(entered);
     memory::report(env);
     result
+}
+
+/// Runs `work`; a panic is a failure.
+pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| Err(internal(payload.as_ref())))
 }
 
 /// [`boundary_making`] for work that has no effect when it fails: if it ran into the memory limit and garbage

@@ -6,6 +6,7 @@
 //! | [`tensor`], [`handles`] | the class `EngineTensor`; the tensors that its objects stand for |
 //! | [`registry`], [`cache`] | the classes `EngineRegistry` and `EngineCache` |
 //! | [`model`] | the classes `EngineModel` and `EngineRun` |
+//! | [`loading`] | the class `EngineLoading` |
 //! | [`generation`], [`kv_cache`] | the classes `EngineGeneration` and `EngineKvCache` |
 //! | [`files`] | safetensors |
 //! | [`args`], [`fields`], [`bits`] | plain arguments; option objects; typed arrays |
@@ -28,6 +29,7 @@ mod files;
 mod generation;
 mod handles;
 mod kv_cache;
+mod loading;
 mod memory;
 mod model;
 mod persistent;

@@ -5,17 +5,18 @@ use crate::boundary::{boundary, boundary_making, boundary_pure, thrown};
 use crate::fields::Fields;
 use crate::generation::{self, EngineGeneration};
 use crate::kv_cache::EngineKvCache;
+use crate::loading::EngineLoading;
 use crate::registry::EngineRegistry;
 use crate::tensor::{EngineTensor, TensorArg};
 use hooklens_core::device::device_from_name;
 use hooklens_core::hooks::HookRegistry;
 use hooklens_core::models::{ForwardRequest, ForwardResult, LoadOptions, Model, ModelConfig, ReturnType, Run};
+use hooklens_core::weights::{Step, Steps};
 use hooklens_core::{DType, Error, Result, Tensor};
 use napi::Env;
 use napi::bindgen_prelude::ClassInstance;
 use napi_derive::napi;
 use std::cell::RefCell;
-use std::path::Path;
 
 #[napi]
 pub struct EngineModel {
@@ -26,7 +27,7 @@ pub struct EngineModel {
 }
 
 impl EngineModel {
-    fn of(model: Model) -> Self {
+    pub(crate) fn of(model: Model) -> Self {
         Self { registry: model.registry().clone(), inner: RefCell::new(Some(model)) }
     }
 
@@ -34,6 +35,13 @@ impl EngineModel {
     fn model(&self) -> Result<Model> {
         self.inner.borrow().clone().ok_or_else(|| Error::Disposed { what: "model".into() })
     }
+}
+
+/// What was done to a model's weights.
+#[napi(object, object_from_js = false)]
+pub struct Processing {
+    pub done: Vec<&'static str>,
+    pub notices: Vec<String>,
 }
 
 #[napi]
@@ -57,9 +65,14 @@ impl From<ForwardResult> for ForwardOutput {
     }
 }
 
-struct Placement {
+/// What a model is made as.
+#[derive(Clone)]
+pub(crate) struct Placement {
     dtype: Option<DType>,
     device: Option<String>,
+    process: Steps,
+    first_n_layers: Option<usize>,
+    n_ctx: Option<usize>,
 }
 
 fn placement(fields: &Fields) -> napi::Result<Placement> {
@@ -67,23 +80,34 @@ fn placement(fields: &Fields) -> napi::Result<Placement> {
     Ok(Placement {
         dtype: dtype.map(|Text(name)| DType::from_name(&name)).transpose().map_err(thrown)?,
         device: fields.optional::<Text>(c"device")?.map(|Text(name)| name),
+        process: fields.optional::<List<Text>>(c"process")?.map_or(Ok(Steps::default()), steps)?,
+        first_n_layers: fields.optional::<Whole>(c"firstNLayers")?.map(|Whole(n)| n),
+        n_ctx: fields.optional::<Whole>(c"nCtx")?.map(|Whole(n)| n),
     })
 }
 
+/// The steps of these names.
+fn steps(names: List<Text>) -> napi::Result<Steps> {
+    names.0.iter().map(|Text(name)| Step::from_name(name)).collect::<Result<_>>().map_err(thrown)
+}
+
 impl Placement {
-    fn options(&self) -> Result<LoadOptions> {
+    pub(crate) fn options(&self) -> Result<LoadOptions> {
         let default = LoadOptions::default();
         Ok(LoadOptions {
             dtype: self.dtype.unwrap_or(default.dtype),
             device: self.device.as_deref().map(device_from_name).transpose()?.unwrap_or(default.device),
+            process: self.process,
+            first_n_layers: self.first_n_layers,
+            n_ctx: self.n_ctx,
+            progress: default.progress,
         })
     }
 }
 
 #[napi]
-pub fn load_model(env: Env, directory: Text, options: Fields) -> napi::Result<EngineModel> {
-    let options = placement(&options)?;
-    boundary_pure(&env, || Model::load(Path::new(&directory.0), &options.options()?).map(EngineModel::of))
+pub fn start_loading(directory: Text, options: Fields) -> napi::Result<EngineLoading> {
+    Ok(EngineLoading::new(&directory.0, placement(&options)?))
 }
 
 #[napi]
@@ -175,6 +199,27 @@ impl EngineModel {
     #[napi]
     pub fn set_trainable(&self, env: Env, on: Flag) -> napi::Result<()> {
         boundary(&env, || self.model()?.set_trainable(on.0))
+    }
+
+    #[napi]
+    pub fn process(&self, env: Env, asked: List<Text>) -> napi::Result<()> {
+        let asked = steps(asked)?;
+        boundary_pure(&env, || {
+            let processed = self.model()?.processed(asked)?;
+            self.inner.replace(Some(processed));
+            Ok(())
+        })
+    }
+
+    #[napi]
+    pub fn processing(&self, env: Env) -> napi::Result<Processing> {
+        boundary(&env, || {
+            let model = self.model()?;
+            Ok(Processing {
+                done: model.processing().iter().map(Step::name).collect(),
+                notices: model.notices().to_vec(),
+            })
+        })
     }
 
     #[napi]

@@ -64,7 +64,10 @@ class Grid extends HTMLElement {
     this.width = Math.max(1, this.cells.length / Math.max(1, body.rows.length));
     table.setAttribute("role", "grid");
     const first = this.cells.findIndex((cell) => cell.classList.contains("on"));
-    this.#at = Math.max(0, first);
+    const fromEnd = this.dataset["end"] !== undefined;
+    this.#at = first >= 0 ? first : fromEnd ? this.width - 1 : 0;
+    const view = this.querySelector(".scroll");
+    if (fromEnd && view) view.scrollLeft = view.scrollWidth;
     const start = this.cells[this.#at];
     if (start) start.tabIndex = 0;
 
@@ -165,16 +168,17 @@ function percent(share: number): string {
   return Number.isNaN(share) ? "NaN" : `${(100 * share).toFixed(1)} %`;
 }
 
-/** A head in the overview: blue where it looks, on whatever is behind. */
+/** A head in the overview: inked where it looks, on whatever is behind. */
 function paint(canvas: HTMLCanvasElement, shares: Float64Array, side: number): void {
   canvas.width = side;
   canvas.height = side;
   const context = canvas.getContext("2d");
   if (!context) return;
+  const [r = 0, g = 0, b = 0] = (getComputedStyle(canvas).color.match(/\d+/g) ?? []).map(Number);
   const image = context.createImageData(side, side);
   for (const [i, share] of shares.entries()) {
     const strength = Number.isNaN(share) ? 1 : Math.sqrt(share);
-    image.data.set([61, 127, 208, Math.round(255 * strength)], 4 * i);
+    image.data.set([r, g, b, Math.round(255 * strength)], 4 * i);
   }
   context.putImageData(image, 0, 0);
 }
@@ -193,6 +197,14 @@ class Attention extends HTMLElement {
     if (head) this.#select(head);
   };
 
+  readonly #scheme = globalThis.matchMedia?.("(prefers-color-scheme: dark)");
+  readonly #paint = () => {
+    for (const button of this.#heads) {
+      const canvas = button.querySelector("canvas");
+      if (canvas) paint(canvas, this.#decode(button), this.#tokens.length);
+    }
+  };
+
   connectedCallback(): void {
     document.addEventListener("hl-head", this.#choose);
     whenRead(this, () => this.#start());
@@ -200,6 +212,7 @@ class Attention extends HTMLElement {
 
   disconnectedCallback(): void {
     document.removeEventListener("hl-head", this.#choose);
+    this.#scheme?.removeEventListener("change", this.#paint);
   }
 
   #start(): void {
@@ -210,8 +223,6 @@ class Attention extends HTMLElement {
     const overview = this.querySelector<HTMLElement>(".heads");
     const columns = Number(overview?.style.getPropertyValue("--columns")) || 1;
     for (const [at, button] of this.#heads.entries()) {
-      const canvas = button.querySelector("canvas");
-      if (canvas) paint(canvas, this.#decode(button), this.#tokens.length);
       button.addEventListener("click", () => this.#select(button));
       button.addEventListener("keydown", (event) => {
         const next = placeAfter(event, at, this.#heads.length, columns);
@@ -248,6 +259,8 @@ class Attention extends HTMLElement {
         directions[1 - at]?.click();
       });
     }
+    this.#paint();
+    this.#scheme?.addEventListener("change", this.#paint);
     const [direction] = directions;
     if (direction) rove(directions, direction);
     const grid = this.querySelector("hl-grid");

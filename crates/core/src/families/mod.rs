@@ -48,26 +48,34 @@ trait Family: Sync {
 /// Every family, in the order in which error messages list them.
 const FAMILIES: &[&dyn Family] = &[&gpt2::Gpt2, &gpt_neox::GptNeoX, &llama::Llama];
 
+/// A model's folder, read.
+pub(crate) struct Loaded {
+    pub(crate) config: ModelConfig,
+    pub(crate) weights: Weights,
+    /// What the caller should know.
+    pub(crate) notices: Vec<String>,
+}
+
 /// Reads a model's folder.
-pub(crate) fn load(folder: &Path, options: &LoadOptions) -> Result<(ModelConfig, Weights)> {
+pub(crate) fn load(folder: &Path, options: &LoadOptions) -> Result<Loaded> {
     if !folder.is_dir() {
         return Err(Error::MissingFile { path: folder.into(), detail: "there is no such folder".into() });
     }
     let native_config = folder.join("tl_config.json");
     if native_config.exists() {
-        let mut config = ModelConfig::from_json(&load::read_json(&native_config, MAX_CONFIG_BYTES)?)?;
-        config.dtype = options.dtype;
+        let stored = ModelConfig::from_json(&load::read_json(&native_config, MAX_CONFIG_BYTES)?)?;
+        let config = options.apply_to(&stored)?;
         let source = load::open_folder(folder)?;
-        let weights = native::weights(&config, source.as_ref(), options)?;
-        return Ok((config, weights));
+        let weights = native::weights(&stored, &config, source.as_ref(), options)?;
+        return Ok(Loaded { notices: options.notices(&stored), config, weights });
     }
     let json = load::read_json(&folder.join("config.json"), MAX_CONFIG_BYTES)?;
     let family = find(&json)?;
-    let mut config = family.config(&json)?;
-    config.dtype = options.dtype;
+    let stored = family.config(&json)?;
+    let config = options.apply_to(&stored)?;
     let source = load::open_folder(folder)?;
-    let weights = family.weights(&json, &config, source.as_ref())?.read(&config, source.as_ref(), options)?;
-    Ok((config, weights))
+    let weights = family.weights(&json, &stored, source.as_ref())?.read(&stored, &config, source.as_ref(), options)?;
+    Ok(Loaded { notices: options.notices(&stored), config, weights })
 }
 
 /// The family of a `config.json`: by its `model_type`, or if it has none by its `architectures`.

@@ -102,17 +102,19 @@ pub(super) fn unembedding(source: &dyn WeightSource, names: &[&str], tied: bool)
 }
 
 impl WeightMap {
-    /// Reads and packs everything.
+    /// Reads and packs what `config` asks for, of a checkpoint that `stored` describes.
     ///
     /// # Errors
     /// `weight_mismatch` naming every tensor that is missing, superfluous or of another shape; what reading fails with.
     pub(super) fn read(
         &self,
+        stored: &ModelConfig,
         config: &ModelConfig,
         source: &dyn WeightSource,
         options: &LoadOptions,
     ) -> Result<Weights> {
-        check(source, &self.expected(config), self.ignored)?;
+        check(source, &self.expected(stored), self.ignored)?;
+        options.begin(self.expected(config).values().map(Vec::as_slice))?;
         let reader = Reader { source, options };
         let mut named = IndexMap::new();
         let mut packed = Vec::with_capacity(self.blocks.len());
@@ -125,9 +127,9 @@ impl WeightMap {
         }
         named.insert("embed.W_E".to_owned(), embed);
         if let Some(pos) = &self.pos {
-            named.insert("pos_embed.W_pos".to_owned(), reader.read(pos)?);
+            named.insert("pos_embed.W_pos".to_owned(), reader.rows(pos, config.n_ctx)?);
         }
-        for (layer, block) in self.blocks.iter().enumerate() {
+        for (layer, block) in self.blocks(config).enumerate() {
             let at = |name: &str| format!("blocks.{layer}.{name}");
             reader.norm(&block.ln1, &at("ln1"), &mut named)?;
             reader.norm(&block.ln2, &at("ln2"), &mut named)?;
@@ -145,6 +147,11 @@ impl WeightMap {
         Weights::new(config, named, Some(packed))
     }
 
+    /// The blocks that a model has, which may be fewer than the checkpoint's.
+    fn blocks(&self, config: &ModelConfig) -> impl Iterator<Item = &BlockMap> {
+        self.blocks.iter().take(config.n_layers)
+    }
+
     /// Every tensor that must be there, with its shape.
     fn expected(&self, config: &ModelConfig) -> IndexMap<String, Vec<usize>> {
         let mut expected = IndexMap::new();
@@ -158,7 +165,7 @@ impl WeightMap {
                 expected.insert(bias.clone(), vec![output]);
             }
         };
-        for block in &self.blocks {
+        for block in self.blocks(config) {
             match &block.qkv {
                 QkvMap::Fused(qkv) | QkvMap::FusedByHead(qkv) => linear(qkv, d_model, q_width + 2 * kv_width),
                 QkvMap::Separate { q, k, v } => {
@@ -176,7 +183,7 @@ impl WeightMap {
         if let Some(unembed) = &self.unembed {
             linear(unembed, d_model, config.d_vocab_out);
         }
-        let norms = self.blocks.iter().flat_map(|block| [&block.ln1, &block.ln2]).chain([&self.ln_final]);
+        let norms = self.blocks(config).flat_map(|block| [&block.ln1, &block.ln2]).chain([&self.ln_final]);
         for norm in norms {
             expected.insert(norm.weight.clone(), vec![d_model]);
             if let Some(bias) = &norm.bias {

@@ -10,6 +10,8 @@ use indexmap::IndexMap;
 
 /// How many problems of a checkpoint are spelled out.
 const MAX_LISTED: usize = 20;
+/// Of how many more the tensor is named.
+const MAX_NAMED: usize = 2000;
 
 /// Fails unless a checkpoint holds exactly the expected tensors, beside those that are ignored.
 pub(super) fn check(
@@ -32,8 +34,10 @@ pub(super) fn check(
         return Ok(());
     };
     let mut listed: Vec<String> = problems.iter().take(MAX_LISTED).map(|(n, what)| format!("'{n}' {what}")).collect();
-    if problems.len() > MAX_LISTED {
-        listed.push(format!("and {} more", problems.len() - MAX_LISTED));
+    if let Some(rest) = problems.get(MAX_LISTED..).filter(|rest| !rest.is_empty()) {
+        let names: Vec<&str> = rest.iter().take(MAX_NAMED).map(|(name, _)| *name).collect();
+        let end = if rest.len() > MAX_NAMED { ", …" } else { "" };
+        listed.push(format!("and {} more: {}{end}", rest.len(), names.join(", ")));
     }
     let detail = format!("{} of the checkpoint's tensors do not fit: {}", problems.len(), listed.join("; "));
     Err(Error::WeightMismatch { name: (*first).to_owned(), detail })
@@ -52,6 +56,7 @@ impl Reader<'_> {
     /// `wrong_dtype` for anything but floats.
     pub(super) fn read(&self, name: &str) -> Result<Tensor> {
         let tensor = self.source.read(name, Some(self.options.dtype), &self.options.device)?;
+        self.options.advance(tensor.elem_count())?;
         if tensor.dtype() == self.options.dtype {
             return Ok(tensor);
         }
@@ -60,6 +65,16 @@ impl Reader<'_> {
             expected: format!("floats in '{name}'"),
             got: tensor.dtype().name().into(),
         })
+    }
+
+    /// The first `count` rows of a matrix.
+    pub(super) fn rows(&self, name: &str, count: usize) -> Result<Tensor> {
+        let all = self.read(name)?;
+        if all.dims().first() == Some(&count) {
+            return Ok(all);
+        }
+        // A copy, so that the rest is let go of.
+        Tensor::constant(all.data().narrow(0, 0, count)?.copy()?)
     }
 
     /// `[in, out]`, as a view where it is stored the other way round.
@@ -144,9 +159,4 @@ fn by_part(x: &CT, axis: usize, heads: usize) -> Result<CT> {
     let (before, after) = (&dims[..axis], &dims[axis + 1..]);
     let split = [before, &[heads, 3, dims[axis] / (3 * heads)], after].concat();
     Ok(x.reshape(split)?.transpose(axis, axis + 1)?.contiguous()?.reshape(dims)?)
-}
-
-/// Reads a tensor as it is, for formats that need nothing of the above.
-pub(super) fn read_float(source: &dyn WeightSource, name: &str, options: &LoadOptions) -> Result<Tensor> {
-    Reader { source, options }.read(name)
 }

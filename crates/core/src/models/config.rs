@@ -327,6 +327,11 @@ impl ModelConfig {
         self.normalization.map(|kind| NormKind { centered: kind.centered && !self.final_rms, ..kind })
     }
 
+    /// The kind of the norm over an MLP's neurons, in models whose activation has one: always centred, as in the reference.
+    pub fn mlp_norm(&self) -> NormKind {
+        NormKind { centered: true, learned: self.normalization == Some(NormKind { centered: true, learned: true }) }
+    }
+
     /// What the scores of a layer are divided by.
     pub fn attn_divisor(&self, layer: usize) -> f64 {
         let by_layer = if self.scale_attn_by_inverse_layer_idx { (layer + 1) as f64 } else { 1.0 };

@@ -1,31 +1,17 @@
 //! A decoder-only transformer with its hooks and weights.
 
-use super::{ForwardRequest, ForwardResult, Generation, GenerationRequest, KvCache, ModelConfig, Run};
+use super::{ForwardRequest, ForwardResult, Generation, GenerationRequest, KvCache, LoadOptions, ModelConfig, Run};
 use crate::device::DType;
 use crate::error::{Error, Result, nearest};
-use crate::families;
+use crate::families::{self, Loaded};
 use crate::hooks::{HookPointId, HookRegistry};
 use crate::nn::{DecoderPoints, Weights, point_sizes};
 use crate::tensor::Tensor;
+use crate::weights::{Processed, Steps, process};
 use candle_core::Device;
 use indexmap::IndexMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
-
-/// How a model is loaded.
-#[derive(Clone, Debug)]
-pub struct LoadOptions {
-    /// What weights are cast to.
-    pub dtype: DType,
-    /// Where they go.
-    pub device: Device,
-}
-
-impl Default for LoadOptions {
-    fn default() -> Self {
-        Self { dtype: DType::F32, device: Device::Cpu }
-    }
-}
 
 /// A model: configuration, hook points, weights. Clones share all of it.
 ///
@@ -38,6 +24,8 @@ struct Inner {
     config: ModelConfig,
     registry: HookRegistry,
     points: DecoderPoints,
+    done: Steps,
+    notices: Vec<String>,
     state: RwLock<State>,
 }
 
@@ -48,15 +36,22 @@ struct State {
 }
 
 impl Model {
-    /// Reads a folder in Hugging Face's form (`config.json`) or the reference's own (`tl_config.json`). Nothing is
-    /// processed: the numbers are those of the checkpoint.
+    /// Reads a folder in Hugging Face's form (`config.json`) or the reference's own (`tl_config.json`). Unless the options
+    /// say so nothing is processed: the numbers are those of the checkpoint.
     ///
     /// # Errors
     /// `missing_file`, `invalid_file`; `unsupported_architecture`; `unsupported_config` naming a key;
-    /// `weight_mismatch` naming every weight that is missing, superfluous or of another shape.
+    /// `weight_mismatch` naming every weight that is missing, superfluous or of another shape;
+    /// `not_supported_on_this_model` for processing that it cannot have.
     pub fn load(folder: &Path, options: &LoadOptions) -> Result<Self> {
-        let (config, weights) = families::load(folder, options)?;
-        Self::from_weights(config, weights)
+        let Loaded { config, weights, notices } = families::load(folder, options)?;
+        if options.process.is_empty() {
+            return Self::new(config, weights, Steps::default(), notices);
+        }
+        let Processed { config, named, done, skipped } = process(&config, weights.into_named(), options.process)?;
+        let weights = Weights::new(&config, named, None)?.packed(&config)?;
+        let skipped = skipped.iter().map(ToString::to_string);
+        Self::new(config, weights, done, notices.into_iter().chain(skipped).collect())
     }
 
     /// A model with random weights, in the configuration's dtype.
@@ -66,10 +61,10 @@ impl Model {
     pub fn new_random(config: ModelConfig, device: &Device) -> Result<Self> {
         let named = super::init::random_weights(&config, device)?;
         let weights = Weights::new(&config, named, None)?.packed(&config)?;
-        Self::from_weights(config, weights)
+        Self::new(config, weights, Steps::default(), Vec::new())
     }
 
-    pub(crate) fn from_weights(config: ModelConfig, weights: Weights) -> Result<Self> {
+    fn new(config: ModelConfig, weights: Weights, done: Steps, notices: Vec<String>) -> Result<Self> {
         let (points, infos) = DecoderPoints::new(&config);
         let sizes: Vec<_> = infos.iter().map(|info| point_sizes(&config, info)).collect();
         let registry = HookRegistry::new(infos)?;
@@ -77,7 +72,40 @@ impl Model {
             registry.declare_sizes(HookPointId(i), sizes)?;
         }
         let state = RwLock::new(State { weights: Arc::new(weights), trainable: false });
-        Ok(Self(Arc::new(Inner { config, registry, points, state })))
+        Ok(Self(Arc::new(Inner { config, registry, points, done, notices, state })))
+    }
+
+    /// This model with rewritten weights. The hooks are shared: whoever replaces this model by that one keeps them.
+    ///
+    /// # Errors
+    /// `not_supported_on_this_model` for a step that it cannot have; `invalid_argument` while it is being trained.
+    pub fn processed(&self, steps: Steps) -> Result<Self> {
+        let State { weights, trainable } = self.state();
+        if trainable {
+            let detail = "an optimiser would go on with the weights from before; freeze the model first".into();
+            return Err(Error::InvalidArgument { op: "processWeights", detail });
+        }
+        let Processed { config, named, done, skipped } = process(self.config(), weights.named().clone(), steps)?;
+        let weights = Weights::new(&config, named, None)?.packed(&config)?;
+        let (points, _) = DecoderPoints::new(&config);
+        Ok(Self(Arc::new(Inner {
+            config,
+            registry: self.registry().clone(),
+            points,
+            done: self.0.done.union(done),
+            notices: skipped.iter().map(ToString::to_string).collect(),
+            state: RwLock::new(State { weights: Arc::new(weights), trainable }),
+        })))
+    }
+
+    /// The steps that were done to its weights since they were read.
+    pub fn processing(&self) -> Steps {
+        self.0.done
+    }
+
+    /// What whoever asked for this model should know about it, such as steps of processing that were left out.
+    pub fn notices(&self) -> &[String] {
+        &self.0.notices
     }
 
     /// What it is made of.

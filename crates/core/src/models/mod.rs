@@ -7,13 +7,15 @@ mod generation;
 mod init;
 mod inputs;
 mod kv_cache;
+mod load_options;
 mod loss;
 mod run;
 
 pub(crate) use config::divided;
 pub use config::{DefaultPoints, InitConfig, InitMode, ModelConfig, NormKind, Positions};
-pub use decoder::{LoadOptions, Model};
+pub use decoder::Model;
 pub use generation::{FinishReason, Generation, GenerationRequest, GenerationStep};
 pub(crate) use kv_cache::CacheLease;
 pub use kv_cache::KvCache;
+pub use load_options::{LoadOptions, LoadProgress};
 pub use run::{ForwardRequest, ForwardResult, ReturnType, Run};

@@ -4,7 +4,6 @@ use super::points::MlpPoints;
 use super::weights::{MlpWeights, affine};
 use super::{Pass, norm};
 use crate::error::Result;
-use crate::models::NormKind;
 use crate::tensor::Tensor;
 
 /// `[batch, pos, d_model] -> [batch, pos, d_model]`.
@@ -15,7 +14,7 @@ pub(crate) fn mlp(pass: &Pass<'_>, points: &MlpPoints, weights: &MlpWeights, x: 
             let pre = pass.fire(points.pre, affine(x, gate, weights.b_gate.as_ref())?)?;
             let (before, after) = match pass.config.bias_before_gate {
                 true => (weights.b_in.as_ref(), None),
-                false => (None, weights.b_in.as_ref()),
+                false => (weights.b_pre_linear.as_ref(), weights.b_in.as_ref()),
             };
             let linear = pass.fire_if(points.pre_linear, affine(x, &weights.w_in, before)?)?;
             let product = act.apply(&pre)?.mul(&linear)?;
@@ -30,8 +29,7 @@ pub(crate) fn mlp(pass: &Pass<'_>, points: &MlpPoints, weights: &MlpWeights, x: 
             match (points.ln, &weights.ln) {
                 (Some(ln), Some(ln_weights)) => {
                     let mid = pass.fire_if(points.mid, mid)?;
-                    let kind = pass.config.normalization.unwrap_or(NormKind { centered: true, learned: true });
-                    norm(pass, kind, ln, ln_weights, &mid)?
+                    norm(pass, pass.config.mlp_norm(), ln, ln_weights, &mid)?
                 }
                 _ => mid,
             }

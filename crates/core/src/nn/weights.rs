@@ -69,11 +69,14 @@ pub(crate) fn weight_specs(config: &ModelConfig) -> Vec<WeightSpec> {
             if config.gated_mlp {
                 add(at("mlp.W_gate"), &[d_model, d_mlp]);
                 add(at("mlp.b_gate"), &[d_mlp]);
+                if !config.bias_before_gate {
+                    add(at("mlp.b_pre_linear"), &[d_mlp]);
+                }
             }
             add(at("mlp.W_out"), &[d_mlp, d_model]);
             add(at("mlp.b_out"), &[d_model]);
             if config.act_fn == Activation::SoluLn {
-                norm(&mut add, &at("mlp.ln"), config.normalization, d_mlp);
+                norm(&mut add, &at("mlp.ln"), Some(config.mlp_norm()), d_mlp);
             }
         }
     }
@@ -207,6 +210,8 @@ pub(crate) struct MlpWeights {
     pub(crate) b_in: Option<Tensor>,
     pub(crate) w_gate: Option<Tensor>,
     pub(crate) b_gate: Option<Tensor>,
+    /// In a gated MLP `b_in` is added to the product, as in the reference; this one to what the gate multiplies.
+    pub(crate) b_pre_linear: Option<Tensor>,
     pub(crate) w_out: Tensor,
     pub(crate) b_out: Option<Tensor>,
     pub(crate) ln: Option<NormWeights>,
@@ -275,6 +280,7 @@ impl Weights {
                         b_in: optional(at("mlp.b_in")),
                         w_gate: optional(at("mlp.W_gate")),
                         b_gate: optional(at("mlp.b_gate")),
+                        b_pre_linear: optional(at("mlp.b_pre_linear")),
                         w_out: required(at("mlp.W_out"))?,
                         b_out: optional(at("mlp.b_out")),
                         ln: (config.act_fn == Activation::SoluLn).then(|| norm(at("mlp.ln"))),
@@ -345,6 +351,16 @@ impl Weights {
                 Ok((spec.name, tensor))
             })
             .collect()
+    }
+
+    /// The weights that the model has, by name, without the matrices that they are views into.
+    pub(crate) fn into_named(self) -> IndexMap<String, Tensor> {
+        self.named
+    }
+
+    /// [`Weights::into_named`] of shared weights.
+    pub(crate) fn named(&self) -> &IndexMap<String, Tensor> {
+        &self.named
     }
 
     fn zeros(&self, spec: &WeightSpec) -> Result<Tensor> {

@@ -6,8 +6,9 @@ use crate::greedy;
 use hooklens_core::hooks::{
     AddOptions, CacheStore, CallSite, CallbackId, CaptureOptions, Direction, HookBody, HookFilter, Trampoline,
 };
-use hooklens_core::models::{ForwardRequest, Model, ReturnType};
+use hooklens_core::models::{ForwardRequest, LoadOptions, Model, ReturnType};
 use hooklens_core::ops::Scalar;
+use hooklens_core::weights::{Step, Steps};
 use hooklens_core::{BackwardOptions, Result, Tensor};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,6 +32,43 @@ pub(crate) fn check(fixture: &Fixture, model: &Model, worst: &mut Worst) {
         check_interventions(model, tokens, &interventions, worst);
     }
     greedy::check(fixture, model);
+    if let Some(processed) = fixture.tensors("expected_processed.safetensors") {
+        check_processed(fixture, model, tokens, &processed, worst);
+    }
+}
+
+/// The reference's names of the steps, as fixtures give them.
+const STEPS: [(&str, Step); 5] = [
+    ("fold_ln", Step::FoldLn),
+    ("center_writing_weights", Step::CenterWritingWeights),
+    ("center_unembed", Step::CenterUnembed),
+    ("fold_value_biases", Step::FoldValueBiases),
+    ("refactor_factored_attn_matrices", Step::RefactorFactoredAttnMatrices),
+];
+
+/// Weights and activations after processing, whether it is done while loading or afterwards.
+fn check_processed(fixture: &Fixture, model: &Model, tokens: &Tensor, expected: &Tensors, worst: &mut Worst) {
+    let about = &fixture.json("expected.json")["processed"];
+    let steps = match about["flags"].as_object() {
+        Some(flags) => {
+            STEPS.iter().filter(|(name, _)| flags.get(*name) == Some(&true.into())).map(|(_, step)| *step).collect()
+        }
+        None => Steps::usual(),
+    };
+    let options = LoadOptions { process: steps, ..LoadOptions::default() };
+    let loaded = Model::load(&fixture.folder, &options).unwrap();
+    for (when, model) in [("processed", loaded), ("processed later", model.processed(steps).unwrap())] {
+        if let Some(name) = about["tl_cfg"]["normalization_type"].as_str() {
+            assert_eq!(model.config().normalization.unwrap().name(), name, "{}", fixture.name());
+        }
+        for (name, weight) in fixture.tensors("expected_processed_weights.safetensors").into_iter().flatten() {
+            match model.parameter(&name) {
+                Ok(got) => worst.compare(&format!("{when}: {name}"), &got, &weight, VALUES),
+                Err(error) => worst.problem(format!("{when}: {error}")),
+            }
+        }
+        check_points(&model, tokens, expected, &format!("{when}: "), worst);
+    }
 }
 
 /// With nobody looking, so that the shortest way of computing is what is compared.

@@ -3,6 +3,7 @@
 use crate::variants::{assert_close, logits, model, tokens};
 use hooklens_core::hooks::{AddOptions, CacheStore, CaptureOptions, Direction, HookBody};
 use hooklens_core::models::{ForwardRequest, Model, ReturnType};
+use hooklens_core::ops::Scalar;
 use hooklens_core::{DType, Error, Tensor};
 use serde_json::json;
 
@@ -144,4 +145,31 @@ fn bad_requests_are_refused() {
     assert_eq!(refused(request).code(), "invalid_argument");
     assert_eq!(ReturnType::from_name("logit").err().unwrap().code(), "invalid_argument");
     assert!(matches!(model.parameter("blocks.0.attn.W_q"), Err(Error::WeightMismatch { .. })));
+}
+
+#[test]
+fn a_gated_mlp_has_a_bias_on_either_side_of_its_product() {
+    let model = model(&json!({ "gated_mlp": true, "act_fn": "silu" }));
+    let looked_at = |name: &str| {
+        let cache = capture(&model, name);
+        logits(&model, ForwardRequest::new(tokens()));
+        values(&cache.get(name).unwrap())
+    };
+    let points = ["blocks.0.mlp.hook_pre", "blocks.0.mlp.hook_pre_linear", "blocks.0.mlp.hook_post"];
+    let before = points.map(looked_at);
+    let mut weights = model.state_dict().unwrap();
+    for name in ["b_gate", "b_pre_linear", "b_in"] {
+        let bias = weights.get_mut(&format!("blocks.0.mlp.{name}")).unwrap();
+        *bias = bias.add_scalar(Scalar::Float(1.0)).unwrap();
+    }
+    model.load_state_dict(&weights).unwrap();
+    let after = points.map(looked_at);
+    let shifted = |values: &[f64]| values.iter().map(|x| x + 1.0).collect::<Vec<_>>();
+    assert_close("pre", &after[0], &shifted(&before[0]), 1e-5);
+    assert_close("pre_linear", &after[1], &shifted(&before[1]), 1e-5);
+    let silu = |x: f64| x / (1.0 + (-x).exp());
+    let bias = weights["blocks.0.mlp.b_in"].to_vec::<f64>().unwrap();
+    let product = after[0].iter().zip(&after[1]).map(|(pre, linear)| silu(*pre) * linear);
+    let post: Vec<f64> = product.enumerate().map(|(i, x)| x + bias[i % bias.len()]).collect();
+    assert_close("post", &after[2], &post, 1e-4);
 }

@@ -7,5 +7,6 @@ mod generation;
 mod initialisation;
 mod kv_cache;
 mod padding;
+mod processing;
 mod training;
 mod variants;

@@ -1,0 +1,127 @@
+/** What a model is made of, as data: what `hooklens info` and `hooklens hooks` print. */
+
+import type { Glob } from "../hooks/names.ts";
+import type { NamesFilter } from "../hooks/selection.ts";
+import type { HookedTransformer } from "../models/hooked-transformer.ts";
+import type { TransformerConfig } from "../models/transformer-config.ts";
+import type { TransformerPoints } from "../models/transformer-points.ts";
+import { noGrad, type Tensor, tensor, tidy } from "../tensor/index.ts";
+
+/** A hook point and what passes it. */
+export interface PointSummary {
+  readonly name: string;
+  /** Names of the axes. */
+  readonly axes: readonly string[];
+  /** Sizes of the axes; null where they are those of the input. */
+  readonly shape: readonly (number | null)[];
+  /** Whether an unfiltered cache records it. */
+  readonly default: boolean;
+}
+
+/** A weight. */
+export interface ParameterSummary {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: string;
+}
+
+/** What `hooklens info --json` prints. */
+export interface ModelSummary {
+  /** Version of this form. It changes when a field changes its meaning. */
+  readonly version: 1;
+  /** As it was asked for. */
+  readonly model: string;
+  readonly config: TransformerConfig;
+  readonly parameters: {
+    /** Numbers in all weights; an unembedding that is tied to the embedding does not count again. */
+    readonly count: number;
+    /** Bytes that these numbers take in their dtypes. */
+    readonly bytes: number;
+    readonly list: readonly ParameterSummary[];
+  };
+  /** Bytes that the engine holds for the model, tied weights once. */
+  readonly memory: number;
+  readonly hookPoints: readonly PointSummary[];
+}
+
+const bytesOf: Readonly<Record<string, number>> = {
+  float64: 8,
+  int64: 8,
+  float32: 4,
+  uint32: 4,
+  float16: 2,
+  bfloat16: 2,
+};
+
+/** Axes that have the size of the input. */
+const ofInput: ReadonlySet<string> = new Set(["batch", "pos", "query", "key"]);
+
+/** The model's weights. */
+export function parametersOf(model: HookedTransformer): ModelSummary["parameters"] {
+  const list: ParameterSummary[] = [];
+  let [count, bytes] = [0, 0];
+  for (const [name, parameter] of model.namedParameters()) {
+    list.push({ name, shape: parameter.shape, dtype: parameter.dtype });
+    if (name !== "unembed.W_U" || !model.cfg.tie_word_embeddings) {
+      count += parameter.size;
+      bytes += parameter.size * (bytesOf[parameter.dtype] ?? 1);
+    }
+    parameter.dispose();
+  }
+  return { count, bytes, list };
+}
+
+/**
+ * The model's hook points with the shapes that they have in a run: the model runs on two tokens.
+ *
+ * @param filter a name, glob or expression; by default all points.
+ * @throws `unknown_hook` or `invalid_names_filter` for a filter that selects nothing.
+ */
+export function pointsOf(model: HookedTransformer, filter?: string | RegExp): PointSummary[] {
+  return tidy(() =>
+    noGrad(() => {
+      const input = tensor([Array.from({ length: Math.min(2, model.cfg.n_ctx) }, () => 0)], {
+        dtype: "int64",
+      });
+      const wanted =
+        filter === undefined ? null : new Set(recorded(model, input, targetOf(model, filter)).keys());
+      // Points that are recorded only when named may change the axes of others: they have a run of their own.
+      const all = [...model.hookDict.values()];
+      const shapes = new Map([
+        ...recorded(
+          model,
+          input,
+          all.filter((point) => point.isDefault),
+        ),
+        ...recorded(
+          model,
+          input,
+          all.filter((point) => !point.isDefault),
+        ),
+      ]);
+      return [...model.hookDict].flatMap(([name, point]) => {
+        if (wanted !== null && !wanted.has(name)) return [];
+        const sizes = shapes.get(name);
+        const shape = point.axes.map((axis, i) => (ofInput.has(axis) ? null : (sizes?.[i] ?? null)));
+        return [{ name, axes: point.axes, shape, default: point.isDefault }];
+      });
+    }),
+  );
+}
+
+/** What a names filter makes of a text that is only known at run time. */
+function targetOf(model: HookedTransformer, filter: string | RegExp): NamesFilter<TransformerPoints> {
+  if (filter instanceof RegExp) return filter;
+  const isGlob = (text: string): text is Glob => /[*?[{]/.test(text);
+  return isGlob(filter) ? filter : [model.hookPoint(filter)];
+}
+
+function recorded(
+  model: HookedTransformer,
+  input: Tensor,
+  namesFilter: NamesFilter<TransformerPoints>,
+): Map<string, readonly number[]> {
+  const [, cache] = model.runWithCache(input, { namesFilter });
+  using activations = cache;
+  return new Map([...activations].map(([name, activation]) => [name, activation.shape]));
+}
