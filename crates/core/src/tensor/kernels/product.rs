@@ -392,7 +392,7 @@ fn pack_right(tile: Tile, b: Strided<'_>, depth: Range<usize>, columns: Range<us
             let whole = depth.len() / 8 * 8;
             for j in (0..width).step_by(8) {
                 let from = &b.data[(columns.start + j) * b.column + depth.start..];
-                assert!(depth.len() == 0 || from.len() >= 7 * b.column + depth.len());
+                assert!(depth.is_empty() || from.len() >= 7 * b.column + depth.len());
                 for l in (0..whole).step_by(8) {
                     // SAFETY: eight elements of eight columns were just checked to be there, `out` has `depth.len()`
                     // rows of `width`; tiles exist only where there is AVX2.
@@ -498,7 +498,7 @@ mod x86 {
                     // Spread over the tile, so that what is fetched does not queue up.
                     let fetching = ahead.each.min(len / 4).min(ahead.left);
                     for _ in 0..fetching {
-                        _mm_prefetch::<_MM_HINT_T1>(ahead.at.cast());
+                        _mm_prefetch::<_MM_HINT_T0>(ahead.at.cast());
                         ahead.next();
                         step!();
                         step!();
