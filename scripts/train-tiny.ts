@@ -1,7 +1,7 @@
 /**
- * Trains `models/tiny` from nothing with hooklens' own gradients and optimizer, and publishes it.
+ * Trains a model of `models/` from nothing with hooklens' own gradients and optimizer, and publishes it.
  *
- * usage: npx tsx scripts/train-tiny.ts [--steps N] [--resume] [--help]
+ * usage: npx tsx scripts/train-tiny.ts [--model tiny|induction] [--steps N] [--resume] [--help]
  *
  * Ctrl-C writes a checkpoint; `--resume` goes on from the last one. The text and the tokenizer must be there: run
  * `npx tsx scripts/tiny/tokenizer.ts` first after a change of the text, the text itself is fetched when needed.
@@ -9,67 +9,61 @@
 import { existsSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import { SingleBar } from "cli-progress";
-import { Command } from "commander";
+import { HookedTransformer } from "../ts/index.ts";
 import { baselines } from "./tiny/baselines.ts";
-import { cacheDir, loadCorpus, modelDir } from "./tiny/corpus.ts";
+import { cacheDir, loadCorpus } from "./tiny/corpus.ts";
+import { headScores, scoredSequences } from "./tiny/heads.ts";
 import { curveCsv, curveSvg } from "./tiny/loss-curve.ts";
-import { publishedConfig, TinyModel } from "./tiny/model.ts";
+import { TinyModel } from "./tiny/model.ts";
+import { parseOptions } from "./tiny/options.ts";
 import { publish, roundToHalf } from "./tiny/publish.ts";
+import { type Recipe, recipes } from "./tiny/recipes.ts";
+import { halfLosses, repeatedOnce } from "./tiny/repeats.ts";
 import { sampleText } from "./tiny/sample.ts";
 import { loadTokenizer } from "./tiny/tokenizer.ts";
 import { encodeChapters } from "./tiny/tokens.ts";
 import { evaluate, type Settings, Trainer } from "./tiny/trainer.ts";
 
-const options = new Command("train-tiny")
-  .description("Train models/tiny from nothing and publish it.")
-  .option("--steps <count>", "steps of the whole run", Number, 1800)
-  .option("--batch <windows>", "windows a step", Number, 16)
-  .option("--window <tokens>", "tokens a window", Number, 128)
-  .option("--learning-rate <peak>", "highest learning rate", Number, 3e-3)
-  .option("--seed <seed>", "seed of weights and batches", Number, 1611)
-  .option("--resume", "go on from the last checkpoint", false)
-  .option("--checkpoint-every <steps>", "steps between checkpoints", Number, 100)
-  .option("--out <directory>", "where to write the weights and the loss curve", modelDir)
-  .parse()
-  .opts<{
-    steps: number;
-    batch: number;
-    window: number;
-    learningRate: number;
-    seed: number;
-    resume: boolean;
-    checkpointEvery: number;
-    out: string;
-  }>();
-
-const checkpoint = `${cacheDir}checkpoint.safetensors`;
+const options = parseOptions();
+const recipe: Recipe = recipes[options.model];
+const checkpoint = `${cacheDir}${options.model}-checkpoint.safetensors`;
 const curveEvery = 10;
+const longest = Math.max(...options.windows);
 
-const config = publishedConfig();
 const tokenizer = loadTokenizer();
 const corpus = loadCorpus();
 console.log("Encoding the text …");
 const train = encodeChapters(corpus.train, tokenizer);
 const validation = encodeChapters(corpus.validation, tokenizer);
-const counted = baselines(train, validation, config.vocab_size);
-console.log(`${train.ids.length} training tokens, ${validation.ids.length} validation tokens`);
-for (const { name, loss } of counted) console.log(`${name} baseline: ${loss.toFixed(4)} nats a token`);
 
 const settings: Settings = {
-  model: config,
+  architecture: recipe.architecture,
   seed: options.seed,
   steps: options.steps,
   batch: options.batch,
-  window: options.window,
+  repeats: options.repeats,
+  windows: options.windows,
   peakLearningRate: options.learningRate,
   warmup: Math.ceil(options.steps / 20),
-  weightDecay: 0.1,
+  weightDecay: recipe.weightDecay,
   clip: 1,
 };
 const trainer = new Trainer(settings, train);
+const vocabulary = trainer.model.config.d_vocab;
+const counted = baselines(train, validation, vocabulary);
+console.log(`${train.ids.length} training tokens, ${validation.ids.length} validation tokens`);
+for (const { name, loss } of counted) console.log(`${name} baseline: ${loss.toFixed(4)} nats a token`);
 if (options.resume && existsSync(checkpoint)) {
   trainer.restore(checkpoint);
   console.log(`resumed at step ${trainer.step}`);
+}
+
+const scored = repeatedOnce(scoredSequences.seed, scoredSequences.batch, scoredSequences.length, vocabulary);
+function measure(): Record<string, number> {
+  const text = trainer.evaluate(validation);
+  return options.repeats === 0
+    ? { validation: text }
+    : { validation: text, repeated: halfLosses(trainer.model, scored).second };
 }
 
 let interrupted = false;
@@ -79,14 +73,14 @@ process.once("SIGINT", () => {
 
 const bar = new SingleBar({
   format:
-    "{bar} {percentage}% | step {value}/{total} | loss {loss} | validation {validation} | {rate} tokens/s | {eta_formatted} left",
+    "{bar} {percentage}% | step {value}/{total} | loss {loss} | {measured} | {rate} tokens/s | {eta_formatted} left",
   noTTYOutput: true,
   notTTYSchedule: 10_000,
 });
 const rate = () =>
-  Math.round((trainer.step * options.batch * options.window) / Math.max(trainer.seconds, 1e-9)).toString();
-let shownValidation = "–";
-bar.start(settings.steps, trainer.step, { loss: "–", validation: shownValidation, rate: "–" });
+  Math.round((trainer.step * options.batch * longest) / Math.max(trainer.seconds, 1e-9)).toString();
+let shown = "validation –";
+bar.start(settings.steps, trainer.step, { loss: "–", measured: shown, rate: "–" });
 let [sum, count] = [0, 0];
 while (trainer.step < settings.steps && !interrupted) {
   const learningRate = trainer.learningRate;
@@ -95,10 +89,14 @@ while (trainer.step < settings.steps && !interrupted) {
   const last = trainer.step === settings.steps;
   const saves = trainer.step % options.checkpointEvery === 0 || last;
   if (trainer.step % curveEvery === 0 || last) {
-    const measured = saves ? trainer.evaluate(validation) : null;
-    trainer.curve.push({ step: trainer.step, train: sum / count, validation: measured, learningRate });
-    shownValidation = measured?.toFixed(4) ?? shownValidation;
-    bar.update(trainer.step, { loss: (sum / count).toFixed(4), validation: shownValidation, rate: rate() });
+    const measured = saves ? measure() : null;
+    trainer.curve.push({ step: trainer.step, train: sum / count, measured, learningRate });
+    if (measured !== null) {
+      shown = Object.entries(measured)
+        .map(([name, loss]) => `${name} ${loss.toFixed(4)}`)
+        .join(", ");
+    }
+    bar.update(trainer.step, { loss: (sum / count).toFixed(4), measured: shown, rate: rate() });
     [sum, count] = [0, 0];
     if (saves) trainer.save(checkpoint);
   }
@@ -116,11 +114,11 @@ if (interrupted) {
 const full = evaluate(trainer.model, validation);
 roundToHalf(trainer.model);
 const published = evaluate(trainer.model, validation);
-publish(trainer.model, options.out);
+publish(trainer.model, recipe, options.out);
 writeFileSync(`${options.out}/loss.csv`, curveCsv(trainer.curve));
 writeFileSync(`${options.out}/loss.svg`, curveSvg(trainer.curve, counted));
 
-const reloaded = evaluate(await TinyModel.load(options.out), validation);
+const reloaded = evaluate(await TinyModel.load(options.out, recipe.architecture), validation);
 if (Math.abs(reloaded - published) > 1e-5) {
   throw new Error(`the published model has validation loss ${reloaded}, the trained one ${published}`);
 }
@@ -128,13 +126,24 @@ const parameters = trainer.model.trained().reduce((total, [, weight]) => total +
 const bits = (published * validation.ids.length) / Math.LN2 / validation.characters;
 console.log(`parameters: ${parameters}; file: ${statSync(`${options.out}/model.safetensors`).size} bytes`);
 console.log(
-  `training: ${trainer.step} steps of ${options.batch * options.window} tokens in ${trainer.seconds.toFixed(0)} s`,
+  `training: ${trainer.step} steps of ${options.batch * longest} tokens in ${trainer.seconds.toFixed(0)} s`,
 );
 console.log(
   `validation loss: ${full.toFixed(4)} as trained, ${published.toFixed(4)} as published (float16), ${reloaded.toFixed(4)} read back`,
 );
 console.log(`that is ${bits.toFixed(3)} bits a character`);
-for (const prompt of ["And God said", "In the beginning", "The LORD is my", "Then Jesus answered"]) {
+const { first, second } = halfLosses(trainer.model, scored);
+console.log(
+  `${scoredSequences.length} random tokens, then the same again: ${first.toFixed(3)}, then ${second.toFixed(3)} nats a token`,
+);
+for (const { layer, head, previous, induction } of headScores(
+  await HookedTransformer.fromPretrained(options.out),
+)) {
+  console.log(
+    `head ${layer}.${head}: previous token ${previous.toFixed(3)}, induction ${induction.toFixed(3)}`,
+  );
+}
+for (const prompt of recipe.prompts) {
   console.log(
     `\n${sampleText(trainer.model, tokenizer, prompt, { tokens: 60, temperature: 0.7, topK: 40, seed: 1 })}`,
   );

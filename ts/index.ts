@@ -36,6 +36,7 @@ export {
   type Hooks,
   type HookTable,
   type HookTarget,
+  type ListedHookOptions,
   type NamePredicate,
   type ScopeOptions,
 } from "./hooks/hook-fn.ts";

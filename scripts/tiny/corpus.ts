@@ -1,5 +1,5 @@
 /**
- * The text that `models/tiny` learns: the King James Bible (1611, public domain) as Debian's package `bible-kjv-text`
+ * The text that the models of `models/` learn: the King James Bible (1611, public domain) as Debian's package `bible-kjv-text`
  * carries it, unpacked without root into `.cache/tiny`, as chapters of verses, split into training and validation.
  *
  * A chapter is a document. Whole chapters are held out, so that no validation verse has its neighbours in training;
@@ -13,8 +13,6 @@ import { Random } from "./random.ts";
 
 /** Downloads, the tokenizer's Python and checkpoints: everything that can be made again. */
 export const cacheDir = fileURLToPath(new URL("../../.cache/tiny/", import.meta.url));
-/** Where the model is published. */
-export const modelDir = fileURLToPath(new URL("../../models/tiny/", import.meta.url));
 
 /** Seed of the split. */
 export const splitSeed = 1611;

@@ -1,77 +1,81 @@
-/** The network that becomes `models/tiny` while it is being trained: GPT-2's architecture, initialisation and tied head. */
-import { readFileSync } from "node:fs";
+/** A language model while it is being trained: weights under the reference's names that gradients reach. */
 import { engine } from "../../ts/engine/current.ts";
-import type { EngineModel } from "../../ts/engine/engine.ts";
+import type { EngineModel, ForwardRequest } from "../../ts/engine/engine.ts";
+import type { TransformerConfig } from "../../ts/models/transformer-config.ts";
 import { handleOf, wrap } from "../../ts/tensor/base.ts";
 import { noGrad, type Tensor, tensor, tidy } from "../../ts/tensor/index.ts";
-import { modelDir } from "./corpus.ts";
 import type { Windows } from "./tokens.ts";
 
-/** The sizes in a Hugging Face config of GPT-2. */
-export interface Gpt2Config {
-  readonly n_layer: number;
-  readonly n_head: number;
-  readonly n_embd: number;
-  readonly n_positions: number;
-  readonly vocab_size: number;
-  readonly layer_norm_epsilon: number;
-  readonly initializer_range: number;
+/** What a model is before it has weights. */
+export interface Architecture {
+  /** The reference's configuration; keys left out have their defaults. */
+  readonly config: Partial<TransformerConfig>;
+  /** Whether the head is the embedding, transposed, and has no bias. */
+  readonly tied: boolean;
+  /** Whether position embeddings begin as {@link sinusoids} instead of at random. */
+  readonly sinusoids: boolean;
 }
 
-/** `models/tiny/config.json`. */
-export function publishedConfig(): Gpt2Config {
-  return JSON.parse(readFileSync(`${modelDir}config.json`, "utf8")) as Gpt2Config;
+/**
+ * Sines and cosines of positions, `[n_ctx, d_model]`, their wavelengths from 2π to 2π·`n_ctx` positions (Vaswani et al.,
+ * "Attention is all you need", 2017, with another longest wavelength). Looking one position back is then one rotation,
+ * the same wherever a query stands, and need not be learned for every position.
+ */
+export function sinusoids(positions: number, width: number): Tensor {
+  const values = new Float32Array(positions * width);
+  const half = Math.floor(width / 2);
+  for (let position = 0; position < positions; position++) {
+    for (let i = 0; i < half; i++) {
+      const angle = position * positions ** (-i / half);
+      values[position * width + i] = Math.sin(angle);
+      values[position * width + half + i] = Math.cos(angle);
+    }
+  }
+  return tensor(values, { shape: [positions, width] });
 }
 
-/** A GPT-2 with trainable weights under the reference's names and shapes. */
+/** A transformer with trainable weights under the reference's names and shapes. */
 export class TinyModel {
-  readonly config: Gpt2Config;
+  readonly config: TransformerConfig;
+  readonly #tied: boolean;
   readonly #model: EngineModel;
   readonly #parameters: ReadonlyMap<string, Tensor>;
 
-  private constructor(config: Gpt2Config, model: EngineModel) {
-    this.config = config;
+  private constructor(model: EngineModel, tied: boolean) {
+    this.config = JSON.parse(model.configJson()) as TransformerConfig;
+    this.#tied = tied;
     this.#model = model;
     model.setTrainable(true);
     this.#parameters = new Map(model.parameterNames().map((name) => [name, wrap(model.parameter(name))]));
   }
 
-  /** Random weights: normal with `initializer_range`, what writes to the residual stream scaled by 1/√(2·layers). */
-  static random(config: Gpt2Config, seed: number): TinyModel {
-    const reference = {
-      model_name: "tiny",
-      n_layers: config.n_layer,
-      n_heads: config.n_head,
-      d_model: config.n_embd,
-      d_head: config.n_embd / config.n_head,
-      d_mlp: 4 * config.n_embd,
-      n_ctx: config.n_positions,
-      d_vocab: config.vocab_size,
-      act_fn: "gelu_new",
-      normalization_type: "LN",
-      positional_embedding_type: "standard",
-      eps: config.layer_norm_epsilon,
-      init_mode: "gpt2",
-      initializer_range: config.initializer_range,
-      seed,
-    };
-    const model = new TinyModel(config, engine().createModel(JSON.stringify(reference), {}));
+  /**
+   * Random weights as the configuration says, those that write to the residual stream scaled by 1/√(2·layers) (Radford
+   * et al., "Language models are unsupervised multitask learners", 2019).
+   *
+   * A head that is not tied starts as the embedding with its axes in reverse order: as unlike the embedding as random
+   * numbers, yet one map takes every token from the one to the other, so that copying is learned for all tokens at once.
+   */
+  static random({ config, tied, sinusoids: waves }: Architecture, seed: number): TinyModel {
+    const model = new TinyModel(engine().createModel(JSON.stringify({ ...config, seed }), {}), tied);
+    const { n_layers, n_ctx, d_model } = model.config;
     noGrad(() =>
       tidy(() => {
-        const scale = 1 / Math.sqrt(2 * config.n_layer);
+        const scale = 1 / Math.sqrt(2 * n_layers);
         for (const [name, weight] of model.#parameters) {
           if (/\.(W_O|W_out)$/.test(name)) weight.assign_(weight.mul(scale));
         }
-        model.tieHead();
+        if (waves) model.parameter("pos_embed.W_pos").assign_(sinusoids(n_ctx, d_model));
+        if (tied) model.tieHead();
+        else model.#setHead(model.parameter("embed.W_E").flip(1));
       }),
     );
     return model;
   }
 
   /** Reads a published model, trainable. */
-  static async load(directory: string): Promise<TinyModel> {
-    const config = JSON.parse(readFileSync(`${directory}/config.json`, "utf8")) as Gpt2Config;
-    return new TinyModel(config, await engine().startLoading(directory, { dtype: "float32" }).finish());
+  static async load(directory: string, { tied }: Pick<Architecture, "tied">): Promise<TinyModel> {
+    return new TinyModel(await engine().startLoading(directory, { dtype: "float32" }).finish(), tied);
   }
 
   parameter(name: string): Tensor {
@@ -80,22 +84,27 @@ export class TinyModel {
     return found;
   }
 
-  /** Everything that is trained: the head follows the embedding, and GPT-2's head has no bias. */
+  /** Everything that is trained: a tied head follows the embedding, and has no bias. */
   trained(): [string, Tensor][] {
-    return [...this.#parameters].filter(([name]) => !name.startsWith("unembed."));
+    return [...this.#parameters].filter(([name]) => !(this.#tied && name.startsWith("unembed.")));
   }
 
-  /** Copies the embedding to the head. */
-  tieHead(): void {
+  #setHead(directions: Tensor): void {
     noGrad(() =>
       tidy(() => {
-        this.parameter("unembed.W_U").assign_(this.parameter("embed.W_E").transpose(0, 1).contiguous());
+        this.parameter("unembed.W_U").assign_(directions.transpose(0, 1).contiguous());
       }),
     );
   }
 
-  /** Adds the head's gradient to the embedding's, as if they were one weight. */
+  /** Copies the embedding to the head, if it is tied. */
+  tieHead(): void {
+    if (this.#tied) this.#setHead(this.parameter("embed.W_E"));
+  }
+
+  /** Adds a tied head's gradient to the embedding's, as if they were one weight. */
   tieGradients(): void {
+    if (!this.#tied) return;
     noGrad(() =>
       tidy(() => {
         const [embedding, head] = [this.parameter("embed.W_E"), this.parameter("unembed.W_U")];
@@ -107,12 +116,28 @@ export class TinyModel {
     );
   }
 
-  /** Mean cross-entropy in nats over all next tokens of these windows. */
-  loss({ ids, batch }: Windows): Tensor {
+  #loss({ ids, batch }: Windows, options: Pick<ForwardRequest, "lossPerToken"> = {}): Tensor {
     const tokens = tensor(ids, { shape: [batch, ids.length / batch] });
-    const { loss } = this.#model.forward({ input: handleOf(tokens), returnType: "loss" });
+    const { loss } = this.#model.forward({ input: handleOf(tokens), returnType: "loss", ...options });
     if (loss === null) throw new Error("the engine gave no loss");
     return wrap(loss);
+  }
+
+  /** Mean cross-entropy in nats over the next tokens of these windows, as they count. */
+  loss(windows: Windows): Tensor {
+    const { weights } = windows;
+    if (weights === undefined) return this.#loss(windows);
+    const losses = this.tokenLosses(windows);
+    const counted = weights.reduce((sum, weight) => sum + weight, 0);
+    return losses
+      .mul(tensor(weights, { shape: losses.shape }))
+      .sum()
+      .div(counted);
+  }
+
+  /** Cross-entropy in nats of each next token: `[batch, window − 1]`, at its predecessor's position. */
+  tokenLosses(windows: Windows): Tensor {
+    return this.#loss(windows, { lossPerToken: true });
   }
 
   /** Logits after the last of these ids: `[d_vocab]`. */

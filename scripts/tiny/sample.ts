@@ -22,7 +22,7 @@ export function sampleText(
 ): string {
   const random = new Random(options.seed);
   const ids: number[] = [startToken, ...(tokenizer.encode(prompt).ids as number[])];
-  for (let i = 0; i < options.tokens && ids.length < model.config.n_positions; i++) {
+  for (let i = 0; i < options.tokens && ids.length < model.config.n_ctx; i++) {
     const logits = model.nextLogits(ids);
     const best = Array.from(logits.keys())
       .sort((a, b) => (logits[b] ?? 0) - (logits[a] ?? 0))

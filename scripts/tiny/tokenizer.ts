@@ -1,15 +1,18 @@
 /**
- * Trains the tokenizer of `models/tiny` with Python's `tokenizers`, in a virtual environment of its own, and checks that
- * `@huggingface/tokenizers`, which hooklens uses, gives the same ids on the text.
+ * Trains the tokenizer that all models of `models/` share, with Python's `tokenizers` in a virtual environment of its
+ * own, and checks that `@huggingface/tokenizers`, which hooklens uses, gives the same ids on the text.
  *
  * usage: npx tsx scripts/tiny/tokenizer.ts
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Tokenizer } from "@huggingface/tokenizers";
-import { cacheDir, loadCorpus, modelDir } from "./corpus.ts";
+import { cacheDir, loadCorpus } from "./corpus.ts";
+import { recipeNames, recipes } from "./recipes.ts";
 
+const trainedIn = recipes.tiny.directory;
+const files = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
 const tokenizersVersion = "0.23.3";
 
 interface Encoded {
@@ -17,9 +20,9 @@ interface Encoded {
   readonly ids: readonly number[];
 }
 
-/** The tokenizer of `models/tiny`. */
+/** The tokenizer of all models. */
 export function loadTokenizer(): Tokenizer {
-  const read = (name: string): object => JSON.parse(readFileSync(`${modelDir}${name}`, "utf8")) as object;
+  const read = (name: string): object => JSON.parse(readFileSync(`${trainedIn}${name}`, "utf8")) as object;
   return new Tokenizer(read("tokenizer.json"), read("tokenizer_config.json"));
 }
 
@@ -34,8 +37,13 @@ function trainTokenizer(): void {
   }
   const script = fileURLToPath(new URL("tokenizer.py", import.meta.url));
   const sample = `${cacheDir}encoded.json`;
-  execFileSync(python, [script, `${cacheDir}corpus.json`, modelDir, sample], { stdio: "inherit" });
+  execFileSync(python, [script, `${cacheDir}corpus.json`, trainedIn, sample], { stdio: "inherit" });
   checkAgreement(JSON.parse(readFileSync(sample, "utf8")) as Encoded[]);
+  for (const name of recipeNames) {
+    const { directory } = recipes[name];
+    if (directory === trainedIn) continue;
+    for (const file of files) copyFileSync(`${trainedIn}${file}`, `${directory}${file}`);
+  }
 }
 
 function checkAgreement(sample: readonly Encoded[]): void {

@@ -19,6 +19,8 @@ export interface TokenStream {
 export interface Windows {
   readonly ids: BigInt64Array;
   readonly batch: number;
+  /** How much each prediction of a next token counts, `[batch, window − 1]`; without it all count 1. */
+  readonly weights?: Float32Array;
 }
 
 /** Encodes verse by verse, which gives the ids of the whole: byte-level BPE never merges over a line break. */
@@ -51,6 +53,19 @@ export function drawWindows(stream: TokenStream, random: Random, batch: number, 
     for (let i = 0; i < text; i++) ids[row * window + 1 + i] = BigInt(stream.ids[start + i] ?? startToken);
   }
   return { ids, batch };
+}
+
+/** The rows of both, which are equally long. */
+export function joinWindows(first: Windows, second: Windows): Windows {
+  const ids = new BigInt64Array(first.ids.length + second.ids.length);
+  ids.set(first.ids);
+  ids.set(second.ids, first.ids.length);
+  const batch = first.batch + second.batch;
+  if (first.weights === undefined && second.weights === undefined) return { ids, batch };
+  const weights = new Float32Array(ids.length - batch).fill(1);
+  if (first.weights !== undefined) weights.set(first.weights);
+  if (second.weights !== undefined) weights.set(second.weights, first.ids.length - first.batch);
+  return { ids, batch, weights };
 }
 
 /**

@@ -9,18 +9,26 @@ import { noGrad, type Tensor, tensor, tidy } from "../../ts/tensor/index.ts";
 import { AdamW } from "../../ts/train/adamw.ts";
 import { clipGradients } from "../../ts/train/clip-gradients.ts";
 import { warmupCosine } from "../../ts/train/schedule.ts";
-import { type Gpt2Config, TinyModel } from "./model.ts";
+import { type Architecture, TinyModel } from "./model.ts";
 import { Random } from "./random.ts";
-import { drawWindows, type TokenStream, walkWindows } from "./tokens.ts";
+import { drawRepeats } from "./repeats.ts";
+import { drawWindows, joinWindows, type TokenStream, type Windows, walkWindows } from "./tokens.ts";
 
 /** What a run is made of. Two runs with the same settings on the same text are the same run. */
 export interface Settings {
-  readonly model: Gpt2Config;
+  readonly architecture: Architecture;
   readonly seed: number;
   readonly steps: number;
+  /** Rows of a step whose rows are longest. */
   readonly batch: number;
-  /** Tokens of a training window, the start token included. */
-  readonly window: number;
+  /** Share of the rows that are random tokens repeated; the others are text. */
+  readonly repeats: number;
+  /**
+   * Tokens of a row, the start token included, stage by stage, the longest last: the run is cut into equally many steps
+   * for each. Stages of shorter rows have more of them, so that every step reads as many tokens (Press, Smith, Lewis,
+   * "Shortformer: better language modeling using shorter inputs", 2020).
+   */
+  readonly windows: readonly number[];
   readonly peakLearningRate: number;
   readonly warmup: number;
   readonly weightDecay: number;
@@ -33,8 +41,8 @@ export interface CurvePoint {
   readonly step: number;
   /** Mean training loss since the row before, nats a token. */
   readonly train: number;
-  /** Validation loss, where it was measured. */
-  readonly validation: number | null;
+  /** Losses on what is not trained on, by name, where they were measured. */
+  readonly measured: Readonly<Record<string, number>> | null;
   readonly learningRate: number;
 }
 
@@ -64,7 +72,7 @@ export class Trainer {
     this.settings = settings;
     this.#train = train;
     this.#random = new Random(settings.seed);
-    this.model = TinyModel.random(settings.model, settings.seed);
+    this.model = TinyModel.random(settings.architecture, settings.seed);
     const decays = ([name]: readonly [string, Tensor]): boolean => /\.W_(Q|K|V|O|in|out)$/.test(name);
     const trained = this.model.trained();
     this.#optimizer = new AdamW(
@@ -81,17 +89,28 @@ export class Trainer {
     return warmupCosine(this.step, { peak, warmup, steps, floor: 0.1 });
   }
 
+  /** The rows of the next step. */
+  #draw(): Windows {
+    const { steps, batch, repeats, windows } = this.settings;
+    const longest = windows.at(-1) ?? this.model.config.n_ctx;
+    const window = windows[Math.floor((this.step * windows.length) / steps)] ?? longest;
+    const rows = Math.round((batch * longest) / window);
+    const repeated = Math.round(rows * repeats);
+    const text = drawWindows(this.#train, this.#random, rows - repeated, window);
+    if (repeated === 0) return text;
+    return joinWindows(text, drawRepeats(this.#random, repeated, window, this.model.config.d_vocab));
+  }
+
   /** One step on a fresh batch; gives its loss. */
   takeStep(): number {
     const began = performance.now();
     const loss = tidy(() => {
-      const { batch, window, clip } = this.settings;
-      const loss = this.model.loss(drawWindows(this.#train, this.#random, batch, window));
+      const loss = this.model.loss(this.#draw());
       loss.backward();
       this.model.tieGradients();
       const norm = clipGradients(
         this.model.trained().map(([, parameter]) => parameter),
-        clip,
+        this.settings.clip,
       );
       if (!Number.isFinite(norm)) throw new Error(`step ${this.step}: the gradient's norm is ${norm}`);
       this.#optimizer.lr = this.learningRate;
@@ -166,7 +185,7 @@ export class Trainer {
 
 /** Mean loss of a model over every token of `stream`, nats a token. */
 export function evaluate(model: TinyModel, stream: TokenStream): number {
-  const window = model.config.n_positions;
+  const window = model.config.n_ctx;
   let [sum, rows] = [0, 0];
   for (const windows of walkWindows(stream, 8, window)) {
     sum += windows.batch * noGrad(() => tidy(() => model.loss(windows).item()));

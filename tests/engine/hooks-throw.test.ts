@@ -2,11 +2,11 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { EngineRegistry, EngineTensor, Trampoline } from "../../ts/engine/engine.ts";
 import { engine, floats, native, op, untyped } from "./native-module.ts";
 
-type Hook = (value: EngineTensor, name: string) => EngineTensor | null | undefined;
+type Hook = (value: EngineTensor, name: string | null) => EngineTensor | null | undefined;
 
 /** The smallest table of functions, as the library's own keeps one. */
 const hooks = new Map<number, Hook>();
-const run: Trampoline = (callback, _point, _dir, name, value) => hooks.get(callback)?.(value, name) ?? null;
+const run: Trampoline = (callback, _backward, name, value) => hooks.get(callback)?.(value, name) ?? null;
 
 let registry: EngineRegistry;
 let next = 1;
@@ -219,17 +219,22 @@ describe("what a hook returns", () => {
     }
   });
 
-  test("is seen with point, direction and name", () => {
+  test("is seen with direction and name, if it is not the point's own", () => {
     const seen: unknown[] = [];
-    engine.setTrampoline((callback, point, dir, name, value) => {
-      seen.push([callback, point, dir, name, value.shape]);
+    engine.setTrampoline((callback, backward, name, value) => {
+      seen.push([callback, backward, name, value.shape]);
       return null;
     });
     registry.add(1, "fwd", { kind: "callback", callback: 2 ** 40 }, { aliases: ["x", "ünïcode"] });
+    registry.add(1, "bwd", { kind: "callback", callback: 7 }, {});
     registry.fire(1, floats([1, 2]));
+    registry.fireGradient(1, floats([1]));
+    registry.fireGradient(1, floats([1]), "own");
     expect(seen).toEqual([
-      [2 ** 40, 1, "fwd", "x", [2]],
-      [2 ** 40, 1, "fwd", "ünïcode", [2]],
+      [2 ** 40, false, "x", [2]],
+      [2 ** 40, false, "ünïcode", [2]],
+      [7, true, null, [1]],
+      [7, true, "own", [1]],
     ]);
   });
 });

@@ -65,7 +65,9 @@ const TENSOR: Members<EngineTensor> = {
 const REGISTRY: Members<EngineRegistry> = {
   points: true,
   add: true,
+  capture: true,
   remove: true,
+  removeAll: true,
   removeWhere: true,
   list: true,
   select: true,
@@ -115,6 +117,7 @@ const GENERATION: Members<EngineGeneration> = {
   done: true,
   advance: true,
   stop: true,
+  end: true,
   sequences: true,
 };
 

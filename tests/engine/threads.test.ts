@@ -10,7 +10,7 @@ const WORK = `
   const op = (name) => native.ops().findIndex((spec) => spec.name === name);
   const [exp, neg] = [op("exp"), op("neg")];
   let calls = 0;
-  native.setTrampoline((callback, point, dir, name, value) => {
+  native.setTrampoline((callback, backward, name, value) => {
     calls++;
     if (callback !== workerData.id) throw new Error("a hook of another thread");
     return native.call(neg, [value], [])[0];

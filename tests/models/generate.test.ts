@@ -80,6 +80,9 @@ describe("generate", () => {
     const alone = await Promise.all(prompts.map((prompt) => tiny.generate(prompt, GREEDY)));
     expect(await tiny.generate(prompts, GREEDY)).toEqual(alone);
     expect(await tiny.generate(prompts, { ...GREEDY, usePastKvCache: false })).toEqual(alone);
+    const ids = tiny.toTokens([PROMPT, "And"], { paddingSide: "left" });
+    const filled = await tiny.generate(ids, { ...GREEDY, paddingSide: "left", returnType: "str" });
+    expect(filled).toEqual(alone.slice(0, 2));
     const mask = [
       [1, 1, 1],
       [0, 1, 1],

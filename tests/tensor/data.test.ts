@@ -1,6 +1,16 @@
 import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
-import { arange, fromFloat32Array, full, linspace, ones, tensor, zeros, zerosLike } from "../../ts/index.ts";
+import {
+  arange,
+  fromFloat32Array,
+  full,
+  fullLike,
+  linspace,
+  ones,
+  tensor,
+  zeros,
+  zerosLike,
+} from "../../ts/index.ts";
 import { codeOf } from "../support/errors.ts";
 
 describe("tensor", () => {
@@ -102,6 +112,21 @@ describe("as text", () => {
     expect(String(t)).toBe("tensor([   0,    1,    2,  ..., 1997, 1998, 1999])");
     expect(inspect(t)).toBe(String(t));
   });
+
+  test("console.log shows as much as Node shows of an array", () => {
+    const t = arange(896).reshape([1, 7, 128]);
+    expect(String(t)).not.toContain("...");
+    expect(inspect(t)).toContain("...");
+    expect(inspect(t).length).toBeLessThan(600);
+    expect(inspect(arange(100))).toBe(String(arange(100)));
+    expect(inspect(t, { maxArrayLength: null })).toBe(String(t));
+    expect(inspect(t, { maxArrayLength: Number.POSITIVE_INFINITY })).toBe(String(t));
+    expect(inspect(arange(10), { maxArrayLength: 4 })).toBe("tensor([0, 1, 2,  ..., 7, 8, 9])");
+    expect(inspect({ a: { b: { c: { t } } } }, { depth: 2 })).not.toContain("tensor(");
+    expect(inspect([t], { depth: 0 })).toBe("[ [Tensor int64 [1, 7, 128]] ]");
+    t.dispose();
+    expect(inspect([t], { depth: 0 })).toContain("disposed");
+  });
 });
 
 describe("creation", () => {
@@ -137,5 +162,36 @@ describe("dtypes of results", () => {
     expect(f.to("float64").add(f).dtype).toBe("float64");
     expect(f.to("float16").add(1).dtype).toBe("float16");
     expect(i.exp().dtype).toBe("float32");
+  });
+});
+
+describe("whole numbers", () => {
+  test("out of a dtype's range are refused, not wrapped around", () => {
+    const bytes = () => zeros([2], { dtype: "uint8" });
+    const mask = tensor([true, false]);
+    for (const value of [-1, 256, 300.5, Number.NaN, Number.POSITIVE_INFINITY]) {
+      expect(
+        codeOf(() => full([2], value, { dtype: "uint8" })),
+        `full ${value}`,
+      ).toBe("wrong_dtype");
+      expect(
+        codeOf(() => fullLike(bytes(), value)),
+        `fullLike ${value}`,
+      ).toBe("wrong_dtype");
+      expect(
+        codeOf(() => bytes().maskedFill(mask, value)),
+        `maskedFill ${value}`,
+      ).toBe("wrong_dtype");
+      expect(
+        codeOf(() => bytes().at(0).fill(value)),
+        `fill ${value}`,
+      ).toBe("wrong_dtype");
+    }
+    expect(codeOf(() => full([2], 2 ** 32, { dtype: "uint32" }))).toBe("wrong_dtype");
+    expect(codeOf(() => full([2], -1, { dtype: "uint32" }))).toBe("wrong_dtype");
+    expect(codeOf(() => full([2], 1e30, { dtype: "int64" }))).toBe("wrong_dtype");
+    expect(bytes().at(0).fill(255).toArray()).toEqual([255, 0]);
+    expect(full([1], -1, { dtype: "int64" }).toArray()).toEqual([-1]);
+    expect(full([1], 2 ** 32 - 1, { dtype: "uint32" }).toArray()).toEqual([2 ** 32 - 1]);
   });
 });

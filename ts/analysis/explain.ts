@@ -5,7 +5,7 @@
 
 import { hooklensError } from "../engine/errors.ts";
 import type { Progress } from "../models/forward-options.ts";
-import type { HookedTransformer } from "../models/hooked-transformer.ts";
+import { HookedTransformer } from "../models/hooked-transformer.ts";
 import { describe } from "../tensor/base.ts";
 import { fromFloat32Array, type Tensor, tidy } from "../tensor/index.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
@@ -69,6 +69,9 @@ export function explain(
   prompt: string,
   options: ExplainOptions = {},
 ): ExplainReport {
+  if (!(model instanceof HookedTransformer)) {
+    throw hooklensError("invalid_argument", `explain: expected a HookedTransformer, got ${describe(model)}`);
+  }
   return tidy(() => new Explanation(model, prompt, options).report());
 }
 

@@ -8,6 +8,7 @@ import type { AxesOfKey, DynamicKey, Recorded } from "../hooks/names.ts";
 import { type AxesOfShort, type Short, shortName, type TupleKey } from "../models/act-names.ts";
 import { pointOfKey, type TransformerKeys } from "../models/transformer-points.ts";
 import { describe } from "../tensor/base.ts";
+import { rememberTokens } from "../tensor/display.ts";
 import { tidy } from "../tensor/memory.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -31,6 +32,8 @@ export interface CacheSource {
   readonly axes: AxesLookup;
   /** Throws `unknown_hook` unless it has a point of that name; otherwise says whether it is recorded unasked. */
   readonly isDefault: (name: string) => boolean;
+  /** The texts of token ids `[pos]`, where the model can tell. */
+  readonly strTokens?: (ids: Tensor) => readonly string[];
 }
 
 /** What {@link ActivationCache.load} expects. */
@@ -107,7 +110,16 @@ export class ActivationCache<P = TransformerKeys> extends ActivationMap<P> {
   override get<Key extends string>(key: DynamicKey<Key>): Tensor;
   override get<const Key extends string>(key: Short<Key>): Tensor<AxesOfShort<Key, P>>;
   override get(key: string | TupleKey): Tensor {
-    return this.lookUp(this.fullName(key));
+    const found = this.lookUp(this.fullName(key));
+    if (found.axes.at(-1) === "key") rememberTokens(found, () => this.#firstTexts());
+    return found;
+  }
+
+  /** The texts of the first row's tokens; null where they are not known. */
+  #firstTexts(): readonly string[] | null {
+    const { tokens } = this.#meta;
+    if (tokens === null || tokens.isDisposed) return null;
+    return tidy(() => this.#source.strTokens?.(tokens.rank === 2 ? tokens.get(0) : tokens) ?? null);
   }
 
   /** Whether something is recorded under a name; short names are understood, unknown ones are not there. */

@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError } from "commander";
 import type { ExplainOptions } from "../analysis/explain.ts";
 import type { ExplainReport } from "../analysis/explain-report.ts";
 import { jsonText } from "./json-text.ts";
+import { loadModel, quietFor } from "./load-model.ts";
 import type { Terminal } from "./program.ts";
 import { progressBar } from "./progress.ts";
 import { renderExplain } from "./render/explain.ts";
@@ -70,7 +71,7 @@ export function explainCommand(terminal: Terminal): Command {
   return new Command("explain")
     .description("Run a prompt and show why the model predicts what it predicts.")
     .argument("<prompt>", "the text that the model is to continue")
-    .option("-m, --model <directory>", "a model directory from Hugging Face, or builtin:tiny", "builtin:tiny")
+    .option("-m, --model <directory>", "a model directory, builtin:tiny or builtin:induction", "builtin:tiny")
     .option("-a, --answer <text>", "explain this next token instead of the most probable one")
     .option("-n, --top <count>", "how many next tokens to show", wholeNumber(1), 5)
     .option(
@@ -87,9 +88,9 @@ export function explainCommand(terminal: Terminal): Command {
     .addHelpText("after", example)
     .action(async (prompt: string, options: Options) => {
       const { explain } = await import("../analysis/explain.ts");
-      const { HookedTransformer } = await import("../models/hooked-transformer.ts");
-      using model = await HookedTransformer.fromPretrained(options.model);
-      const bar = progressBar("explaining", options.json ? { ...terminal, progress: undefined } : terminal);
+      const quiet = quietFor(options.json, terminal);
+      using model = await loadModel(options.model, quiet);
+      const bar = progressBar("explaining", quiet);
       const asked: ExplainOptions = {
         modelName: options.model,
         top: options.top,

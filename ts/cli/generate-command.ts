@@ -1,6 +1,8 @@
 import { Command, InvalidArgumentError } from "commander";
 import type { FinishReason, GenerateStreamOptions } from "../models/generate-options.ts";
 import { wantsColor, wholeNumber } from "./explain-command.ts";
+import { jsonText } from "./json-text.ts";
+import { loadModel, quietFor } from "./load-model.ts";
 import type { Terminal } from "./program.ts";
 import { createStyle } from "./render/style.ts";
 
@@ -62,7 +64,7 @@ function generateOptions(options: Options): GenerateStreamOptions {
 export function generateCommand(terminal: Terminal): Command {
   return new Command("generate")
     .description("Go on from a prompt, printing the text as it is written.")
-    .argument("<model>", "a model directory from Hugging Face, or builtin:tiny")
+    .argument("<model>", "a model directory, builtin:tiny or builtin:induction")
     .argument("<prompt>", "the text to go on from")
     .option("-n, --max-new-tokens <count>", "how many tokens to write at most", wholeNumber(0), 40)
     .option("-g, --greedy", "always take the most probable token")
@@ -81,8 +83,7 @@ export function generateCommand(terminal: Terminal): Command {
     .option("--debug", "print the stack of an error")
     .addHelpText("after", example)
     .action(async (directory: string, prompt: string, options: Options) => {
-      const { HookedTransformer } = await import("../models/hooked-transformer.ts");
-      const model = await HookedTransformer.fromPretrained(directory);
+      const model = await loadModel(directory, quietFor(options.json, terminal));
       const stream = model.generateStream(prompt, generateOptions(options));
       const style = createStyle({ color: wantsColor(options.color, terminal), width: 80 });
       const print = options.json ? () => undefined : terminal.out;
@@ -99,6 +100,6 @@ export function generateCommand(terminal: Terminal): Command {
       }
       print("\n");
       if (!options.json) return;
-      terminal.out(`${JSON.stringify({ model: directory, prompt, text, tokens, finished }, null, 2)}\n`);
+      terminal.out(`${jsonText({ model: directory, prompt, text, tokens, finished })}\n`);
     });
 }

@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { wantsColor } from "./explain-command.ts";
 import { jsonText } from "./json-text.ts";
+import { loadModel, quietFor } from "./load-model.ts";
 import type { ModelSummary } from "./model-summary.ts";
 import type { Terminal } from "./program.ts";
 import { renderInfo, renderPoints } from "./render/model.ts";
@@ -62,11 +63,10 @@ export function infoCommand(terminal: Terminal): Command {
     .option("--debug", "print the stack of an error")
     .addHelpText("after", infoExample)
     .action(async (name: string, options: Options) => {
-      const { HookedTransformer } = await import("../models/hooked-transformer.ts");
       const { memory } = await import("../tensor/index.ts");
       const { parametersOf, pointsOf } = await import("./model-summary.ts");
       const before = memory().bytes;
-      using model = await HookedTransformer.fromPretrained(name);
+      using model = await loadModel(name, quietFor(options.json, terminal));
       const summary: ModelSummary = {
         version: 1,
         model: name,
@@ -90,10 +90,9 @@ export function hooksCommand(terminal: Terminal): Command {
     .option("--debug", "print the stack of an error")
     .addHelpText("after", hooksExample)
     .action(async (name: string, filter: string | undefined, options: Options) => {
-      const { HookedTransformer } = await import("../models/hooked-transformer.ts");
       const { pointsOf } = await import("./model-summary.ts");
       const wanted = filter === undefined ? undefined : await filterOf(filter);
-      using model = await HookedTransformer.fromPretrained(name);
+      using model = await loadModel(name, quietFor(options.json, terminal));
       const points = pointsOf(model, wanted);
       terminal.out(options.json ? `${jsonText(points)}\n` : renderPoints(points, styleOf(options, terminal)));
     });

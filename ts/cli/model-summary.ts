@@ -5,6 +5,7 @@ import type { NamesFilter } from "../hooks/selection.ts";
 import type { HookedTransformer } from "../models/hooked-transformer.ts";
 import type { TransformerConfig } from "../models/transformer-config.ts";
 import type { TransformerPoints } from "../models/transformer-points.ts";
+import { bytesOf } from "../tensor/bytes.ts";
 import { noGrad, type Tensor, tensor, tidy } from "../tensor/index.ts";
 
 /** A hook point and what passes it. */
@@ -44,15 +45,6 @@ export interface ModelSummary {
   readonly hookPoints: readonly PointSummary[];
 }
 
-const bytesOf: Readonly<Record<string, number>> = {
-  float64: 8,
-  int64: 8,
-  float32: 4,
-  uint32: 4,
-  float16: 2,
-  bfloat16: 2,
-};
-
 /** Axes that have the size of the input. */
 const ofInput: ReadonlySet<string> = new Set(["batch", "pos", "query", "key"]);
 
@@ -64,7 +56,7 @@ export function parametersOf(model: HookedTransformer): ModelSummary["parameters
     list.push({ name, shape: parameter.shape, dtype: parameter.dtype });
     if (name !== "unembed.W_U" || !model.cfg.tie_word_embeddings) {
       count += parameter.size;
-      bytes += parameter.size * (bytesOf[parameter.dtype] ?? 1);
+      bytes += parameter.size * bytesOf(parameter.dtype);
     }
     parameter.dispose();
   }

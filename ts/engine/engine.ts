@@ -19,7 +19,8 @@ export type Bits = Float32Array | Float64Array | Uint16Array | Uint8Array | Uint
 
 /** A handle to a tensor inside the engine. */
 export interface EngineTensor {
-  readonly shape: number[];
+  /** Frozen. */
+  readonly shape: readonly number[];
   readonly dtype: DType;
   readonly device: string;
   readonly requiresGrad: boolean;
@@ -39,8 +40,8 @@ export interface EngineTensor {
   assign(value: EngineTensor): void;
   backward(seed: EngineTensor | null, retainGraph: boolean): void;
   to(device: string): EngineTensor;
-  /** The text that torch would print. */
-  display(): string;
+  /** The text that torch would print, shortened if there are more than `threshold` elements: by default 1000. */
+  display(threshold?: number): string;
   /** A second handle to the same tensor, disposed independently. */
   share(): EngineTensor;
   dispose(): void;
@@ -69,8 +70,9 @@ export type HookBody =
   | { readonly kind: "intervention"; readonly json: string; readonly tensors: readonly EngineTensor[] }
   | { readonly kind: "capture"; readonly cache: EngineCache; readonly options: CaptureOptions };
 
-/** Captures store under the point's name, with `_grad` for gradients. */
 export interface CaptureOptions {
+  /** Key to store under, and under no other; by default the point's name, with `_grad` for gradients. */
+  readonly key?: string;
   readonly removeBatchDim?: boolean;
   /** Positions to keep, as `[start, stop, step]` or a list of indices. The axis stays. */
   readonly posSlice?:
@@ -86,6 +88,8 @@ export interface AddHookOptions {
   readonly prepend?: boolean;
   /** Run once per alias, each time under that name. */
   readonly aliases?: readonly string[];
+  /** Callbacks on activations only. */
+  readonly allowShapeChange?: boolean;
 }
 
 export interface HandleInfo {
@@ -112,8 +116,18 @@ export interface EngineRegistry {
   points(): PointInfo[];
   /** Adds a hook and gives its handle. */
   add(point: number, dir: HookDir, body: HookBody, options: AddHookOptions): number;
+  /** Adds a capture to each of several points, or to none if one refuses it; gives the handles. */
+  capture(
+    points: readonly number[],
+    dir: HookDir,
+    cache: EngineCache,
+    capture: CaptureOptions,
+    options: AddHookOptions,
+  ): number[];
   /** False if it was gone already. */
   remove(handle: number): boolean;
+  /** Removes several; those that are gone already are passed over. */
+  removeAll(handles: readonly number[]): void;
   /** Removes what matches; gives the handles removed. */
   removeWhere(filter: {
     point?: number;
@@ -144,10 +158,10 @@ export interface EngineRegistry {
  */
 export type Trampoline = (
   callback: number,
-  point: number,
-  dir: HookDir,
-  /** The name to show: the alias being run, the firing's own, or the point's. */
-  name: string,
+  /** Whether `value` is a gradient. */
+  backward: boolean,
+  /** The name to show: the alias being run, or the firing's own; null for the point's. */
+  name: string | null,
   value: EngineTensor,
 ) => EngineTensor | null | false;
 
@@ -221,6 +235,8 @@ export interface EngineGeneration {
   advance(): EngineGenerationStep | null;
   /** Ends a row after what it has written. */
   stop(row: number): void;
+  /** Ends all rows, and frees what is kept between steps. */
+  end(): void;
   /** All tokens so far, `[batch, pos]`. */
   sequences(): EngineTensor;
 }

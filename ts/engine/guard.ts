@@ -16,9 +16,9 @@ let kept: { readonly value: unknown } | null = null;
 
 /** A trampoline that never throws. */
 export function catching(run: Trampoline): Trampoline {
-  return (callback, point, dir, name, value) => {
+  return (callback, backward, name, value) => {
     try {
-      return run(callback, point, dir, name, value);
+      return run(callback, backward, name, value);
     } catch (thrown) {
       kept = { value: thrown };
       return false;

@@ -9,7 +9,7 @@ import type { Range } from "../tensor/indexing.ts";
 import { keep } from "../tensor/memory.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { checkFlags } from "./call-options.ts";
-import { Capture } from "./hook-fn.ts";
+import { Capture, type HookDir } from "./hook-fn.ts";
 import type { PointsOf, pointNames, Recorded } from "./names.ts";
 import type { Chosen, NamesFilter } from "./selection.ts";
 
@@ -143,12 +143,18 @@ export function into(map: Map<string, Tensor>, recorded: ActivationMap): Destina
   return { store: recorded.store, deliver };
 }
 
-/** Captures, one for each point and direction. Internal. */
-export function captures(
-  chosen: readonly Chosen[],
+/** `capture` for a point that this root knows by another name than its own: a part of the root of a larger one. Internal. */
+export function captureAt({ name, point }: Chosen, capture: Capture, dir: HookDir): Capture {
+  if (name === point.name) return capture;
+  const key = dir === "fwd" ? name : `${name}_grad`;
+  return new Capture(capture.cache, { ...capture.options, key }, capture.deliver);
+}
+
+/** What records into a destination at any point, activations or gradients. Internal. */
+export function captureInto(
   { store, deliver }: Destination,
-  { inclBwd = false, device, dtype, removeBatchDim = false, posSlice }: CachingOptions,
-): { readonly fwd: [string, Capture][]; readonly bwd: [string, Capture][] } {
+  { inclBwd, device, dtype, removeBatchDim = false, posSlice }: CachingOptions,
+): Capture {
   checkFlags({ inclBwd, removeBatchDim });
   const options: CaptureOptions = {
     removeBatchDim,
@@ -156,7 +162,5 @@ export function captures(
     ...(dtype === null || dtype === undefined ? {} : { dtype }),
     ...(posSlice === null || posSlice === undefined ? {} : { posSlice: enginePosSlice(posSlice) }),
   };
-  const pairs = () =>
-    chosen.map(({ name }): [string, Capture] => [name, new Capture(store, options, deliver ?? null)]);
-  return { fwd: pairs(), bwd: inclBwd ? pairs() : [] };
+  return new Capture(store, options, deliver ?? null);
 }

@@ -85,31 +85,31 @@ function release(): void {
   if (held.size > 0) watch();
 }
 
-const trampoline: Trampoline = (number, _id, dir, name, value) => {
+const trampoline: Trampoline = (number, backward, name, value) => {
   const callback = callbacks.get(number)?.deref();
   if (callback === undefined) return null;
-  return run(callback, dir, name, value);
+  return run(callback, backward, name, value);
 };
 
 function run(
   { fn, point }: Callback,
-  dir: "fwd" | "bwd",
-  name: string,
+  backward: boolean,
+  name: string | null,
   value: EngineTensor,
 ): EngineTensor | null {
   const conversion = point.hookConversion;
   const passing: Tensor = wrap(value, point.axesOf(value));
   const seen = conversion === null ? passing : conversion.convert(passing);
-  const result = replacement(fn(seen, viewOf(point, name)), dir, name);
+  const result = replacement(fn(seen, viewOf(point, name)), backward, name ?? point.name);
   if (result === null) return null;
   return handleOf(conversion === null ? result : conversion.revert(result));
 }
 
 /** The tensor in what a hook returned, if any. */
-function replacement(returned: unknown, dir: "fwd" | "bwd", name: string): Tensor | null {
+function replacement(returned: unknown, backward: boolean, name: string | null): Tensor | null {
   if (returned === undefined || returned === null) return null;
   if (isTensor(returned)) return returned;
-  if (dir === "bwd" && Array.isArray(returned) && returned.length === 1 && isTensor(returned[0]))
+  if (backward && Array.isArray(returned) && returned.length === 1 && isTensor(returned[0]))
     return returned[0];
   const promised = isThenable(returned);
   // What an async hook fails with later is a consequence of this error, not a second one.
@@ -123,13 +123,14 @@ function replacement(returned: unknown, dir: "fwd" | "bwd", name: string): Tenso
   );
 }
 
-function isNamed(point: HookPoint, name: string): point is HookPoint & { readonly name: string } {
-  return point.name === name;
+function isNamed(point: HookPoint): point is HookPoint & { readonly name: string } {
+  return point.name !== null;
 }
 
-/** The point as a hook under `name` sees it: itself, or its context under an alias. */
-function viewOf(point: HookPoint, name: string): HookPointLike {
-  if (isNamed(point, name)) return point;
+/** The point as a hook sees it: itself, or its context under an alias. */
+function viewOf(point: HookPoint, alias: string | null): HookPointLike {
+  if (alias === null && isNamed(point)) return point;
+  const name = alias ?? "";
   return {
     name,
     get ctx() {

@@ -10,6 +10,7 @@ export interface Attached {
   readonly isPermanent: boolean;
   readonly level: number | null;
   readonly aliasNames: readonly string[];
+  readonly allowShapeChange: boolean;
 }
 
 /** A hook that was attached to a point: what it is, and its removal. */
@@ -26,16 +27,19 @@ export class LensHandle {
   readonly userHook: Hook;
   /** The names under which it runs, if not the point's own. */
   readonly aliasNames: readonly string[];
-  readonly #remove: (handle: LensHandle) => void;
+  /** Whether it may return an activation of another shape. */
+  readonly allowShapeChange: boolean;
+  readonly #remove: () => void;
 
   /** @internal */
-  constructor(point: HookPoint, attached: Attached, remove: (handle: LensHandle) => void) {
+  constructor(point: HookPoint, attached: Attached, remove: () => void) {
     this.point = point;
     this.dir = attached.dir;
     this.isPermanent = attached.isPermanent;
     this.contextLevel = attached.level;
     this.userHook = attached.hook;
     this.aliasNames = attached.aliasNames;
+    this.allowShapeChange = attached.allowShapeChange;
     this.#remove = remove;
   }
 
@@ -46,7 +50,7 @@ export class LensHandle {
 
   /** Detaches the hook. A second call does nothing. */
   remove(): void {
-    this.#remove(this);
+    this.#remove();
   }
 
   /** Lets `using handle = …` detach the hook at the end of the block. */

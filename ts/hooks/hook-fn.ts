@@ -72,10 +72,23 @@ export type HookTable<P = unknown> = {
   readonly [Name in NameOf<P>]?: Hook<AxesAt<P, Name>> | readonly Hook<AxesAt<P, Name>>[];
 } & { readonly [Name in Glob]?: Hook | readonly Hook[] };
 
-/** Pairs in the order in which they are attached; for several hooks on a point, expressions and predicates. */
+/** How a hook of a {@link HookList} is attached. */
+export interface ListedHookOptions {
+  /**
+   * Let a function return an activation of another shape: see `addHook`.
+   * @default false
+   */
+  readonly allowShapeChange?: boolean;
+}
+
+/**
+ * Pairs in the order in which they are attached; for several hooks on a point, expressions and predicates. Options may
+ * follow the hook.
+ */
 export type HookList<P = unknown> = readonly (readonly [
   target: HookTarget<P>,
   hook: Hook | readonly Hook[],
+  options?: ListedHookOptions,
 ])[];
 
 /** Either form. */

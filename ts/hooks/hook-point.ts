@@ -5,6 +5,7 @@ import { hooklensError } from "../engine/errors.ts";
 import { handleOf, isTensor, wrap } from "../tensor/base.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { checkFlags } from "./call-options.ts";
 import type { LensHandle } from "./handle.ts";
 import type { Hook, HookDir, HookDirs } from "./hook-fn.ts";
 import { HookStore, type Site } from "./hook-store.ts";
@@ -34,6 +35,14 @@ export interface AddHookOptions {
   readonly prepend?: boolean;
   /** Run once under each of these names, instead of once under the point's own. */
   readonly aliasNames?: readonly string[] | null;
+  /**
+   * Let a function return an activation of another shape, which is an error otherwise. The number of axes must stay at
+   * points that declare theirs, and so must the dtype. Nothing downstream is adapted: what comes next sees the new shape,
+   * broadcasts it, or fails with its own error. Gradients flow back through whatever the function did; a gradient
+   * recorded at the point has the new shape. Not for hooks on gradients.
+   * @default false
+   */
+  readonly allowShapeChange?: boolean;
 }
 
 /** Which hooks a removal or a question is about. */
@@ -68,7 +77,14 @@ export interface PointOptions {
   readonly splits?: boolean;
 }
 
-const ADD_KEYS: readonly string[] = ["dir", "isPermanent", "level", "prepend", "aliasNames"];
+const ADD_KEYS: readonly string[] = [
+  "dir",
+  "isPermanent",
+  "level",
+  "prepend",
+  "aliasNames",
+  "allowShapeChange",
+];
 const FILTER_KEYS: readonly string[] = ["dir", "includingPermanent", "level"];
 
 /** Throws unless the options are those of {@link HookPoint.addHook}. Internal. */
@@ -175,9 +191,12 @@ export class HookPoint<const A extends Axes = Axes> extends Module {
    */
   addHook(hook: Hook<A>, options: AddHookOptions = {}): LensHandle {
     checkAddOptions(options);
-    const { dir = "fwd", isPermanent = false, level = null, prepend = false, aliasNames } = options;
+    const { dir = "fwd", isPermanent = false, level = null, prepend = false } = options;
+    const { aliasNames, allowShapeChange = false } = options;
+    checkFlags({ isPermanent, prepend, allowShapeChange });
     const { store, id } = this.#attachedSite();
-    return store.add(id, { hook, dir, isPermanent, level, aliasNames: aliasNames ?? [] }, prepend);
+    const attached = { hook, dir, isPermanent, level, aliasNames: aliasNames ?? [], allowShapeChange };
+    return store.add(id, attached, prepend);
   }
 
   /** {@link addHook} with `isPermanent`. */
@@ -242,8 +261,10 @@ export class HookPoint<const A extends Axes = Axes> extends Module {
     if (site === null || site.live === 0) return x;
     const handle = handleOf(x);
     const passed = site.store.registry.fire(site.id, handle);
-    site.store.holdRecorded();
-    return passed === handle ? x : wrap(passed, x.axes);
+    if (site.backward > 0) site.store.holdRecorded();
+    if (passed === handle) return x;
+    // A hook that may change the shape may change the number of axes.
+    return wrap(passed, x.axes.length === 0 || passed.shape.length === x.axes.length ? x.axes : []);
   }
 
   /** `HookPoint(name='x', 2 fwd, 1 bwd)` */

@@ -9,7 +9,7 @@ import { hooklensError } from "../engine/errors.ts";
 import { handleOf, wrap } from "../tensor/base.ts";
 import { Callbacks, holdWhileRecorded } from "./callbacks.ts";
 import { type Attached, LensHandle } from "./handle.ts";
-import { Capture, type Hook, type HookDirs, type HookFn } from "./hook-fn.ts";
+import { Capture, type Hook, type HookDir, type HookDirs, type HookFn } from "./hook-fn.ts";
 import type { HookPoint } from "./hook-point.ts";
 import { Intervention } from "./interventions.ts";
 
@@ -20,12 +20,31 @@ export interface Site {
   readonly id: number;
   /** How many hooks are attached: none makes passing the point free. */
   live: number;
+  /** How many of them are attached to gradients. */
+  backward: number;
 }
 
-interface Entry {
-  readonly handle: LensHandle;
+/** A hook that is attached, whatever number the registry gives it. */
+export class Entry {
+  readonly point: HookPoint;
   readonly attached: Attached;
-  readonly site: Site;
+  /** Where: in another store once the point has another root. */
+  site: Site;
+  /** Its number in that store's registry; null when it is detached. */
+  number: number | null = null;
+  #handle: LensHandle | null = null;
+
+  constructor(point: HookPoint, attached: Attached, site: Site) {
+    this.point = point;
+    this.attached = attached;
+    this.site = site;
+  }
+
+  /** Made when someone asks: nobody does for what `runWithCache` attaches. */
+  get handle(): LensHandle {
+    this.#handle ??= new LensHandle(this.point, this.attached, () => this.site.store.detach(this));
+    return this.#handle;
+  }
 }
 
 /** Asked before a hook is attached; throws to refuse. */
@@ -37,7 +56,6 @@ export class HookStore {
   readonly points: readonly HookPoint[];
   readonly #sites: readonly Site[];
   readonly #entries = new Map<number, Entry>();
-  readonly #numbers = new Map<LensHandle, number>();
   readonly #callbacks = new Callbacks();
   /** Whether the engine fires the points itself: they cannot move to another registry. */
   readonly firedByEngine: boolean;
@@ -47,7 +65,7 @@ export class HookStore {
     this.registry = registry;
     this.points = points;
     this.firedByEngine = firedByEngine;
-    this.#sites = points.map((_, id) => ({ store: this, id, live: 0 }));
+    this.#sites = points.map((_, id) => ({ store: this, id, live: 0, backward: 0 }));
   }
 
   /** Puts points into a new registry under these names, with the hooks they have. */
@@ -87,18 +105,23 @@ export class HookStore {
       const entries = site === null || site.live === 0 ? [] : site.store.#entriesOf(site.id);
       return { point, name, entries };
     });
+    const numbers = new Map<Entry, number>();
     try {
       for (const [id, { point, entries }] of before.entries()) {
         // Bodies of hooks hold the point's name.
         point.name = names[id] ?? null;
-        for (const { attached, handle } of entries) this.#attach(this.#site(id), attached, false, handle);
+        for (const entry of entries) numbers.set(entry, this.#attach(entry, this.#site(id), false));
       }
     } catch (thrown) {
       for (const { point, name } of before) point.name = name;
       throw thrown;
     }
     for (const [id, { point, entries }] of before.entries()) {
-      for (const { handle, site } of entries) site.store.#take(handle);
+      for (const entry of entries) {
+        entry.site.store.detach(entry);
+        entry.site = this.#site(id);
+        entry.number = numbers.get(entry) ?? null;
+      }
       point.site = this.#site(id);
     }
   }
@@ -111,47 +134,68 @@ export class HookStore {
 
   /** Attaches a hook to point number `id`. */
   add(id: number, attached: Attached, prepend: boolean): LensHandle {
-    const site = this.#site(id);
-    this.#veto?.(this.#point(id), { ...attached, prepend });
-    const handle = new LensHandle(this.#point(id), attached, removeHandle);
-    this.#attach(site, attached, prepend, handle);
-    return handle;
+    const entry = this.#entry(id, attached, prepend);
+    entry.number = this.#attach(entry, entry.site, prepend);
+    return entry.handle;
   }
 
-  #attach(site: Site, attached: Attached, prepend: boolean, handle: LensHandle): number {
-    const { dir, hook, isPermanent, level, aliasNames } = attached;
-    const number = this.registry.add(site.id, dir, this.#body(hook, handle), {
+  /** Attaches a capture to several points at once, or to none if one refuses it. */
+  capture(ids: readonly number[], dir: HookDir, hook: Capture, level: number | null): Entry[] {
+    const attached: Attached = {
+      hook,
+      dir,
+      level,
+      isPermanent: false,
+      aliasNames: [],
+      allowShapeChange: false,
+    };
+    const entries = ids.map((id) => this.#entry(id, attached, false));
+    const options = level === null ? {} : { level };
+    const numbers = this.registry.capture(ids, dir, hook.cache, hook.options, options);
+    for (const [i, entry] of entries.entries()) {
+      entry.number = numbers[i] ?? null;
+      if (entry.number !== null) this.#note(entry.number, entry, entry.site);
+    }
+    return entries;
+  }
+
+  #entry(id: number, attached: Attached, prepend: boolean): Entry {
+    const point = this.#point(id);
+    this.#veto?.(point, { ...attached, prepend });
+    return new Entry(point, attached, this.#site(id));
+  }
+
+  #attach(entry: Entry, site: Site, prepend: boolean): number {
+    const { dir, isPermanent, level, aliasNames, allowShapeChange } = entry.attached;
+    const number = this.registry.add(site.id, dir, this.#body(entry), {
       permanent: isPermanent,
       prepend,
       ...(level === null ? {} : { level }),
       ...(aliasNames.length === 0 ? {} : { aliases: aliasNames }),
+      ...(allowShapeChange ? { allowShapeChange } : {}),
     });
-    this.#entries.set(number, { handle, attached, site });
-    this.#numbers.set(handle, number);
-    site.live++;
+    this.#note(number, entry, site);
     this.#forgetReleased();
     return number;
   }
 
-  /** Detaches a handle and gives what it was; undefined if it was gone. */
-  #take(handle: LensHandle): Entry | undefined {
-    const number = this.#numbers.get(handle);
-    if (number === undefined) return undefined;
-    const entry = this.#entries.get(number);
-    this.#detach(number);
-    this.#forgetReleased();
-    return entry;
+  #note(number: number, entry: Entry, site: Site): void {
+    this.#entries.set(number, entry);
+    site.live++;
+    if (entry.attached.dir === "bwd") site.backward++;
   }
 
-  #forget(number: number): void {
+  #forget(number: number, site: Site): void {
     const entry = this.#entries.get(number);
     if (entry === undefined) return;
     this.#entries.delete(number);
-    if (this.#numbers.get(entry.handle) === number) this.#numbers.delete(entry.handle);
-    entry.site.live--;
+    if (entry.number === number) entry.number = null;
+    site.live--;
+    if (entry.attached.dir === "bwd") site.backward--;
   }
 
   #forgetReleased(): void {
+    if (this.#callbacks.size === 0) return;
     const released = this.registry.drainReleased();
     if (released.length > 0) this.#callbacks.forget(released);
   }
@@ -162,21 +206,22 @@ export class HookStore {
   }
 
   /** What the engine is to run for a hook. */
-  #body(hook: Hook, handle: LensHandle): HookBody {
-    const { point } = handle;
+  #body(entry: Entry): HookBody {
+    const { point, attached } = entry;
+    const { hook } = attached;
     const callback = (fn: HookFn): HookBody => ({
       kind: "callback",
       callback: this.#callbacks.add(fn, point),
     });
     if (typeof hook === "function") return callback(hook);
-    const data = dataBody(hook, handle);
+    const data = dataBody(hook, entry);
     if (hook instanceof Capture && hook.deliver !== null) {
       // The axes are those of what the hook sees.
       const axes = point.hookConversion === null ? point.axes : [];
-      return callback(deliver(hook.deliver, handle, through(data, handle, axes)));
+      return callback(deliver(hook, hook.deliver, entry, through(data, entry, axes)));
     }
     if (point.hookConversion === null) return data;
-    const pass = through(data, handle, []);
+    const pass = through(data, entry, []);
     return callback((value, { name }) => {
       const before = handleOf(value);
       const passed = pass(before, name);
@@ -190,21 +235,33 @@ export class HookStore {
     return point;
   }
 
-  /** Detaches a handle; nothing happens if it is gone. */
-  remove(handle: LensHandle): void {
-    this.#take(handle);
+  /** Detaches a hook; nothing happens if it is gone. */
+  detach(entry: Entry): void {
+    if (entry.number === null) return;
+    this.registry.remove(entry.number);
+    this.#forget(entry.number, entry.site);
+    this.#forgetReleased();
+  }
+
+  /** Detaches several hooks of this store. */
+  detachAll(entries: readonly Entry[]): void {
+    const numbers = entries.flatMap(({ number }) => number ?? []);
+    this.registry.removeAll(numbers);
+    for (const { number, site } of entries) if (number !== null) this.#forget(number, site);
+    this.#forgetReleased();
   }
 
   /** Detaches the hooks of a point that match. */
   removeWhere(id: number, dir: HookDirs, includingPermanent: boolean, level: number | null): void {
-    if (this.#site(id).live === 0) return;
+    const site = this.#site(id);
+    if (site.live === 0) return;
     const removed = this.registry.removeWhere({
       point: id,
       includingPermanent,
       ...(dir === "both" ? {} : { dir }),
       ...(level === null ? {} : { level }),
     });
-    for (const number of removed) this.#forget(number);
+    for (const number of removed) this.#forget(number, site);
     this.#forgetReleased();
   }
 
@@ -217,50 +274,49 @@ export class HookStore {
     return this.registry.list(id).flatMap(({ handle }) => this.#entries.get(handle) ?? []);
   }
 
-  #detach(number: number): void {
-    this.registry.remove(number);
-    this.#forget(number);
-  }
-
   /**
    * Attaches the hooks of a point again, in order: what they run has changed. If one cannot be attached, all stay as they
    * were.
    */
   reattach(id: number): void {
     const site = this.#site(id);
-    const before = this.registry.list(id).map(({ handle }) => handle);
+    const entries = this.#entriesOf(id);
     const added: number[] = [];
     try {
-      for (const { attached, handle } of this.#entriesOf(id)) {
-        added.push(this.#attach(site, attached, false, handle));
-      }
+      for (const entry of entries) added.push(this.#attach(entry, site, false));
     } catch (thrown) {
-      for (const number of added) this.#detach(number);
-      for (const number of before) {
-        const entry = this.#entries.get(number);
-        if (entry !== undefined) this.#numbers.set(entry.handle, number);
-      }
+      this.registry.removeAll(added);
+      for (const number of added) this.#forget(number, site);
       this.#forgetReleased();
       throw thrown;
     }
-    for (const number of before) this.#detach(number);
-    this.#forgetReleased();
+    for (const [i, entry] of entries.entries()) {
+      this.detach(entry);
+      entry.number = added[i] ?? null;
+    }
   }
 }
 
-function removeHandle(handle: LensHandle): void {
-  handle.point.site?.store.remove(handle);
+/** Detaches hooks, of whatever stores they are by now. */
+export function detachAll(entries: readonly Entry[]): void {
+  const stores = new Map<HookStore, Entry[]>();
+  for (const entry of entries) {
+    const of = stores.get(entry.site.store);
+    if (of === undefined) stores.set(entry.site.store, [entry]);
+    else of.push(entry);
+  }
+  for (const [store, of] of stores) store.detachAll(of);
 }
 
-function dataBody(hook: Exclude<Hook, HookFn>, handle: LensHandle): HookBody {
+function dataBody(hook: Exclude<Hook, HookFn>, { point: { name } }: Entry): HookBody {
   if (hook instanceof Capture) {
     return { kind: "capture", cache: hook.cache, options: hook.options };
   }
-  if (hook instanceof Intervention) return { kind: "intervention", ...hook.toEngine(handle.name) };
+  if (hook instanceof Intervention) return { kind: "intervention", ...hook.toEngine(name ?? "") };
   throw hooklensError(
     "invalid_argument",
-    `a hook at '${handle.name}' must be a function or an intervention, got ${hook === null ? "null" : typeof hook}`,
-    { hook: handle.name },
+    `a hook at '${name}' must be a function or an intervention, got ${hook === null ? "null" : typeof hook}`,
+    { hook: name },
   );
 }
 
@@ -270,9 +326,10 @@ function dataBody(hook: Exclude<Hook, HookFn>, handle: LensHandle): HookBody {
  */
 function through(
   body: HookBody,
-  { dir, name }: LensHandle,
+  { attached: { dir }, point }: Entry,
   axes: readonly string[],
 ): (value: EngineTensor, firing: string) => EngineTensor {
+  const name = point.name ?? "";
   const registry = engine().createRegistry([{ name, axes, default: true }]);
   registry.add(0, dir, body, {});
   const pass = dir === "fwd" ? "fire" : "fireGradient";
@@ -280,14 +337,17 @@ function through(
 }
 
 function deliver(
+  { options }: Capture,
   tell: (key: string) => void,
-  { dir, name }: LensHandle,
+  { attached: { dir }, point }: Entry,
   pass: (value: EngineTensor, firing: string) => EngineTensor,
 ): HookFn {
   return (value, hook) => {
     const before = handleOf(value);
     const passed = pass(before, hook.name);
     if (passed !== before) passed.dispose();
-    for (const key of new Set([name, hook.name])) tell(dir === "fwd" ? key : `${key}_grad`);
+    const names = options.key === undefined ? new Set([point.name ?? "", hook.name]) : [];
+    for (const name of names) tell(dir === "fwd" ? name : `${name}_grad`);
+    if (options.key !== undefined) tell(options.key);
   };
 }

@@ -5,6 +5,7 @@
 
 import { ActivationMap } from "../cache/activation-map.ts";
 import { hooklensError } from "../engine/errors.ts";
+import { requireFunction } from "../tensor/arguments.ts";
 import { describe, isTensor } from "../tensor/base.ts";
 import { isThenable } from "../tensor/memory.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
@@ -12,7 +13,8 @@ import type { Tensor } from "../tensor/tensor.ts";
 import {
   type CacheFor,
   type CachingOptions,
-  captures,
+  captureAt,
+  captureInto,
   type IntoCacheOptions,
   into,
   type RunWithCacheOptions,
@@ -26,11 +28,12 @@ import {
   type HookDirs,
   type Hooks,
   type HookTarget,
+  type ListedHookOptions,
   type NamePredicate,
   type ScopeOptions,
 } from "./hook-fn.ts";
-import { type AddHookOptions, checkAddOptions, checkDir, type HookPoint } from "./hook-point.ts";
-import type { HookStore } from "./hook-store.ts";
+import { type AddHookOptions, checkAddOptions, checkDir, HookPoint } from "./hook-point.ts";
+import type { Entry, HookStore } from "./hook-store.ts";
 import { warn } from "./logger.ts";
 import { Module } from "./module.ts";
 import type { Axes, AxesAt, PointsOf } from "./names.ts";
@@ -80,6 +83,13 @@ export type CachingHooks<Cache> = [
 /** What a recorded run gives, before it has its type. @internal */
 export type Recording = [output: unknown, cache: ActivationMap | Map<string, Tensor>];
 
+/** What `runWithCache` records. */
+interface RecordedPoints {
+  readonly chosen: readonly Chosen[];
+  readonly capture: Capture;
+  readonly inclBwd: boolean;
+}
+
 /** The keys of {@link ScopeOptions}. */
 export const SCOPE_KEYS: ReadonlySet<string> = new Set([
   "fwdHooks",
@@ -99,8 +109,8 @@ const CACHING_KEYS: readonly string[] = [
   "cache",
 ];
 
-/** Pairs of target and hook, in order, from either form of {@link Hooks}. */
-function pairs(hooks: Hooks | undefined): [unknown, Hook][] {
+/** Targets, hooks and options, in order, from either form of {@link Hooks}. */
+function listed(hooks: Hooks | undefined): [unknown, Hook, ListedHookOptions][] {
   if (hooks === undefined || hooks === null) return [];
   if (typeof hooks !== "object" || Symbol.iterator in hooks !== Array.isArray(hooks)) {
     throw hooklensError(
@@ -108,14 +118,15 @@ function pairs(hooks: Hooks | undefined): [unknown, Hook][] {
       `hooks: expected an object of names and hooks, or a list of [name, hook], got ${describe(hooks)}`,
     );
   }
-  const list: readonly (readonly [unknown, unknown])[] = Array.isArray(hooks) ? hooks : Object.entries(hooks);
-  return list.flatMap((pair) => {
-    if (!Array.isArray(pair) || pair.length !== 2) {
+  const list: readonly (readonly unknown[])[] = Array.isArray(hooks) ? hooks : Object.entries(hooks);
+  return list.flatMap((entry) => {
+    if (!Array.isArray(entry) || entry.length < 2 || entry.length > 3) {
       throw hooklensError("invalid_argument", "hooks: each entry of a list must be [name, hook]");
     }
-    const [target, attached] = pair as [unknown, Hook | readonly Hook[]];
+    const [target, attached, options = {}] = entry as [unknown, Hook | readonly Hook[], ListedHookOptions?];
+    checkOptionKeys("hooks", options, ["allowShapeChange"]);
     const several: readonly Hook[] = Array.isArray(attached) ? attached : [attached as Hook];
-    return several.map((hook): [unknown, Hook] => [target, hook]);
+    return several.map((hook): [unknown, Hook, ListedHookOptions] => [target, hook, options]);
   });
 }
 
@@ -137,7 +148,7 @@ export abstract class HookedRoot extends Module {
     const points = new Map<string, HookPoint>();
     for (const point of store.points) points.set(point.name ?? "", point);
     this.#modules = modules;
-    this.#table = new PointTable(store.registry, points, (name) => modules.has(name));
+    this.#table = new PointTable(store, points, (name) => modules.has(name));
     store.veto = (point, { hook, dir, isPermanent, level, prepend }) => {
       this.checkHooksToAdd(point, point.name ?? "", hook, { dir, isPermanent, level, prepend });
     };
@@ -199,6 +210,12 @@ export abstract class HookedRoot extends Module {
 
   /** {@link checkHooksToAdd}, then attaches the hook to the point. */
   checkAndAddHook(point: HookPoint, _name: string, hook: Hook, options: AddHookOptions = {}): LensHandle {
+    if (!(point instanceof HookPoint)) {
+      throw hooklensError(
+        "invalid_argument",
+        `checkAndAddHook: expected a HookPoint, got ${describe(point)}`,
+      );
+    }
     return point.addHook(hook, options);
   }
 
@@ -297,13 +314,18 @@ export abstract class HookedRoot extends Module {
     return this.#scope(options as ScopeOptions);
   }
 
-  #scope({ fwdHooks, bwdHooks, resetHooksEnd = true, clearContexts = false }: ScopeOptions): HookScope<this> {
+  /** `recorded` are captured after the hooks, gradients too with `inclBwd`. */
+  #scope(
+    { fwdHooks, bwdHooks, resetHooksEnd = true, clearContexts = false }: ScopeOptions,
+    recorded: RecordedPoints | null = null,
+  ): HookScope<this> {
     checkFlags({ resetHooksEnd, clearContexts });
     const table = this.#points();
     const level = ++this.#level;
     const handles: LensHandle[] = [];
+    const captured: Entry[] = [];
     const scope = (reset: boolean) =>
-      new HookScope(this, level, handles, {
+      new HookScope(this, level, handles, captured, {
         resetHooksEnd: reset,
         clearContexts: () => {
           if (clearContexts) this.clearContexts();
@@ -314,8 +336,21 @@ export abstract class HookedRoot extends Module {
       });
     try {
       for (const [dir, hooks] of [["fwd", fwdHooks] as const, ["bwd", bwdHooks] as const]) {
-        for (const [target, hook] of pairs(hooks)) {
-          handles.push(...this.#add(table.choose(target), hook, { dir, level }));
+        for (const [target, hook, options] of listed(hooks)) {
+          handles.push(...this.#add(table.choose(target), hook, { ...options, dir, level }));
+        }
+        if (recorded === null || (dir === "bwd" && !recorded.inclBwd)) continue;
+        const { capture, chosen } = recorded;
+        // At once where all is the engine's, one by one where functions or names of our own are needed.
+        const together = ({ name, point }: Chosen) =>
+          capture.deliver === null &&
+          point.hookConversion === null &&
+          point.site?.store === table.store &&
+          point.name === name;
+        const ids = chosen.filter(together).flatMap(({ point }) => point.site?.id ?? []);
+        captured.push(...table.store.capture(ids, dir, capture, level));
+        for (const each of chosen.filter((one) => !together(one))) {
+          handles.push(...this.#add([each], captureAt(each, capture, dir), { dir, level }));
         }
       }
     } catch (thrown) {
@@ -330,6 +365,7 @@ export abstract class HookedRoot extends Module {
     options: ScopeOptions<PointsOf<this>>,
     body: (model: this) => Result | Promise<Result>,
   ): Promise<Result> {
+    requireFunction("withHooks", body);
     const scope = this.hooks(options);
     try {
       return await body(this);
@@ -347,7 +383,7 @@ export abstract class HookedRoot extends Module {
     options: ScopeOptions,
     forward: HookedRoot["forward"] = this.forward,
   ): unknown {
-    if (pairs(options.bwdHooks).length > 0 && (options.resetHooksEnd ?? true)) {
+    if (listed(options.bwdHooks).length > 0 && (options.resetHooksEnd ?? true)) {
       warn(
         "runWithHooks removes its hooks when it returns, before a backward pass can run: use `hooks()` around both, or `resetHooksEnd: false`",
       );
@@ -369,12 +405,16 @@ export abstract class HookedRoot extends Module {
     checkFlags({ inclBwd: options.inclBwd, returnCacheObject });
     const result = returnCacheObject ? cache : new Map<string, Tensor>();
     const destination = result instanceof Map ? into(result, cache) : cache;
-    const { fwd, bwd } = captures(this.#points().filter(options.namesFilter), destination, options);
+    const recorded: RecordedPoints = {
+      chosen: this.#points().filter(options.namesFilter),
+      capture: captureInto(destination, options),
+      inclBwd: options.inclBwd === true,
+    };
     const finish = (output: unknown): Recording => {
       if (options.inclBwd === true) this.scalarOf(output).backward();
       return [output, result];
     };
-    return within(this.#scope({ fwdHooks: fwd, bwdHooks: bwd, resetHooksEnd, clearContexts }), () => {
+    return within(this.#scope({ resetHooksEnd, clearContexts }, recorded), () => {
       const output: unknown = Reflect.apply(forward, this, inputs);
       return isThenable(output) ? Promise.resolve(output).then(finish) : finish(output);
     });
@@ -428,13 +468,10 @@ export abstract class HookedRoot extends Module {
     }
     const destination = cache instanceof Map ? into(cache, this.newCache(options)) : cache;
     const chosen = this.#points().filter(options.namesFilter);
-    const { fwd, bwd } = captures(chosen, destination, options);
-    const byPoint = (named: [string, Capture][]) =>
-      named.flatMap(([, capture], i): [HookPoint, Capture][] => {
-        const point = chosen[i]?.point;
-        return point === undefined ? [] : [[point, capture]];
-      });
-    return [cache, byPoint(fwd), byPoint(bwd)];
+    const capture = captureInto(destination, options);
+    const hooks = (dir: HookDir) =>
+      chosen.map((each): [HookPoint, Capture] => [each.point, captureAt(each, capture, dir)]);
+    return [cache, hooks("fwd"), options.inclBwd === true ? hooks("bwd") : []];
   }
 
   /**

@@ -2,6 +2,7 @@
 
 import { readFile, writeFile } from "node:fs/promises";
 import { hooklensError } from "../engine/errors.ts";
+import { requireObject, requireText } from "../tensor/arguments.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { Intervention } from "./interventions.ts";
 import { readStateDict, writeStateDict } from "./state-file.ts";
@@ -18,6 +19,8 @@ function tensorFile(path: string): string {
  * both.
  */
 export async function saveInterventions(path: string, table: InterventionTable): Promise<void> {
+  requireText("saveInterventions", "the path of a file", path);
+  requireObject("saveInterventions", "an object of names and interventions", table);
   const tensors = new Map<string, Tensor>();
   const written: Record<string, unknown[]> = {};
   for (const [name, value] of Object.entries(table)) {

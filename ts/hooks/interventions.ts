@@ -21,8 +21,10 @@
 import type { ActivationMap } from "../cache/activation-map.ts";
 import type { EngineTensor } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
+import { requireIterable } from "../tensor/arguments.ts";
 import { describe, handleOf, isTensor } from "../tensor/base.ts";
 import type { Range } from "../tensor/indexing.ts";
+import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 /** Positions along an axis: one, a list of them, or a range. */
@@ -323,6 +325,7 @@ export function projectOut(direction: Tensor): Intervention {
  * that was computed before, a tensor that broadcasts to the selected part.
  */
 export function meanAblate(over: readonly string[] | Tensor = ["batch", "pos"]): Intervention {
+  if (!isTensor(over)) requireIterable("meanAblate", "names of axes or a mean", over);
   return isTensor(over)
     ? new Intervention({ kind: "mean_ablate", mean: { tensor: 0 } }, [over])
     : new Intervention({ kind: "mean_ablate", over: [...over] });
@@ -346,11 +349,25 @@ export interface KnockOutOptions {
   readonly renormalise?: boolean;
 }
 
-/** Stops attention from query to key positions: at `hook_attn_scores` (the softmax follows) or at `hook_pattern`. */
+/**
+ * Stops attention from query to key positions: at `hook_attn_scores` (the softmax follows) or at `hook_pattern`.
+ *
+ * If the layer has none of these edges (the keys come after their queries, or lie outside the layer's window), it is
+ * refused. Queries count within the run: one that goes on from kept keys and values has its own queries only, and -1 is
+ * its last.
+ */
 export function knockOutEdges(
   edges: readonly (readonly [query: number, key: number])[],
-  { renormalise = false }: KnockOutOptions = {},
+  options: KnockOutOptions = {},
 ): Intervention {
-  const pairs = edges.map(([query, key]) => [query, key] as const);
+  checkOptionKeys("knockOutEdges", options, ["renormalise"]);
+  const { renormalise = false } = options;
+  const form = "pairs [query, key]";
+  requireIterable("knockOutEdges", form, edges);
+  const pairs = [...edges].map((edge) => {
+    requireIterable("knockOutEdges", form, edge);
+    const [query, key] = edge;
+    return [query, key] as const;
+  });
   return new Intervention({ kind: "knock_out_edges", edges: pairs, renormalise });
 }

@@ -5,8 +5,10 @@
  */
 
 import { hooklensError } from "../engine/errors.ts";
+import { requireObject } from "../tensor/arguments.ts";
 import { handleOf, isTensor } from "../tensor/base.ts";
 import { isParameter } from "../tensor/gradients.ts";
+import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { readStateDict, writeStateDict } from "./state-file.ts";
 
@@ -61,8 +63,11 @@ export class Module {
    */
   loadStateDict(
     state: ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>,
-    { strict = true }: LoadStateOptions = {},
+    options: LoadStateOptions = {},
   ): void {
+    checkOptionKeys("loadStateDict", options, ["strict"]);
+    const { strict = true } = options;
+    requireObject("loadStateDict", "an object or a Map of names and tensors", state);
     const given = state instanceof Map ? state : new Map(Object.entries(state));
     const own = this.stateDict();
     const missing = [...own.keys()].filter((name) => !given.has(name));

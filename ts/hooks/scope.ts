@@ -2,6 +2,7 @@
 
 import { isThenable } from "../tensor/memory.ts";
 import type { LensHandle } from "./handle.ts";
+import { detachAll, type Entry } from "./hook-store.ts";
 
 /** What a scope's end does. */
 interface Ending {
@@ -19,16 +20,28 @@ export class HookScope<Model = unknown> implements Disposable {
   readonly model: Model;
   /** How deep this scope is nested, from 1. */
   readonly level: number;
-  /** What the scope attached, in order. */
-  readonly handles: readonly LensHandle[];
+  readonly #handles: readonly LensHandle[];
+  readonly #captures: readonly Entry[];
   #ending: Ending | null;
 
   /** @internal */
-  constructor(model: Model, level: number, handles: readonly LensHandle[], ending: Ending) {
+  constructor(
+    model: Model,
+    level: number,
+    handles: readonly LensHandle[],
+    captures: readonly Entry[],
+    ending: Ending,
+  ) {
     this.model = model;
     this.level = level;
-    this.handles = handles;
+    this.#handles = handles;
+    this.#captures = captures;
     this.#ending = ending;
+  }
+
+  /** What the scope attached, in order. */
+  get handles(): readonly LensHandle[] {
+    return [...this.#handles, ...this.#captures.map(({ handle }) => handle)];
   }
 
   /**
@@ -48,7 +61,8 @@ export class HookScope<Model = unknown> implements Disposable {
       }
     };
     if (ending.resetHooksEnd) {
-      for (const handle of this.handles.toReversed()) attempt(() => handle.remove());
+      attempt(() => detachAll(this.#captures));
+      for (const handle of this.#handles.toReversed()) attempt(() => handle.remove());
       attempt(() => ending.clearContexts());
     }
     attempt(() => ending.leave());

@@ -1,10 +1,10 @@
 /** Which hook points a name, pattern, predicate or filter means. */
 
 import { engine } from "../engine/current.ts";
-import type { EngineRegistry } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
 import type { HookTarget } from "./hook-fn.ts";
 import { HookPoint } from "./hook-point.ts";
+import type { HookStore } from "./hook-store.ts";
 import { warn } from "./logger.ts";
 import type { Glob, NameOf } from "./names.ts";
 
@@ -23,18 +23,14 @@ export interface Chosen {
 
 /** The points of one root by name, in the order of definition. */
 export class PointTable {
-  readonly registry: EngineRegistry;
+  readonly store: HookStore;
   readonly points: ReadonlyMap<string, HookPoint>;
   readonly #list: readonly Chosen[];
   readonly #isModule: (name: string) => boolean;
 
   /** `points` in the order of the registry's numbers; `isModule` recognises names of modules that are no points. */
-  constructor(
-    registry: EngineRegistry,
-    points: ReadonlyMap<string, HookPoint>,
-    isModule: (name: string) => boolean,
-  ) {
-    this.registry = registry;
+  constructor(store: HookStore, points: ReadonlyMap<string, HookPoint>, isModule: (name: string) => boolean) {
+    this.store = store;
     this.points = points;
     this.#list = [...points].map(([name, point]) => ({ name, point }));
     this.#isModule = isModule;
@@ -82,7 +78,7 @@ export class PointTable {
       if (meant !== undefined) return [{ name: short, point: meant }];
       throw hooklensError("not_a_hook_point", `'${name}' is a module and no hook point`, { name });
     }
-    return this.registry.select([name]).flatMap((id) => this.#list[id] ?? []);
+    return this.store.registry.select([name]).flatMap((id) => this.#list[id] ?? []);
   }
 
   #matching(expression: RegExp): readonly Chosen[] {

@@ -32,13 +32,20 @@ export interface ForwardOptions<
    */
   readonly prependBos?: boolean;
   /**
-   * Where shorter texts are filled up.
+   * Where shorter texts are filled up, or where given ids were: a run of padding tokens on the left is then no part of
+   * their text, as `getAttentionMask` says.
    * @default the tokenizer's own
    */
   readonly paddingSide?: PaddingSide;
-  /** Start at this block from a residual stream; negative numbers count from the last. */
+  /**
+   * Start at this block from a residual stream. As in a slice of an array, negative numbers count from the end, and what
+   * lies beyond an end means that end: with as many as there are blocks only what follows the last one runs.
+   */
   readonly startAtLayer?: number | null;
-  /** Stop before this block and give the residual stream, whatever `returnType` says. */
+  /**
+   * Stop before this block and give the residual stream, whatever `returnType` says. As in a slice of an array, negative
+   * numbers count from the end, and what lies beyond an end means that end: 99 of 12 blocks runs them all.
+   */
   readonly stopAtLayer?: Stop;
   /** Token ids for the loss of a run that starts from a residual stream. */
   readonly tokens?: Tensor | Ids | null;

@@ -21,6 +21,8 @@ import type { pointNames, Recorded } from "../hooks/names.ts";
 import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
 import { enableGrad, isGradEnabled, noGrad } from "../tensor/gradients.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+// Whoever loads only models needs the class too.
+import "../tensor/tensor.ts";
 import { type Batch, fromIds, type Ids, type Tokens } from "../text/batch.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import {
@@ -77,7 +79,8 @@ export class HookedTransformer extends TransformerGeneration {
 
   /**
    * Loads a model from a folder: Hugging Face's (`config.json`, safetensors, `tokenizer.json`) or one with the
-   * reference's own config (`tl_config.json`). `builtin:tiny` is a small model that comes with the package.
+   * reference's own config (`tl_config.json`). Two small models come with the package: `builtin:tiny`, a
+   * GPT-2, and `builtin:induction`, attention alone with induction heads.
    *
    * @throws `missing_file`, `invalid_file`, `unsupported_architecture`, `unsupported_config`, `weight_mismatch`.
    *
@@ -311,6 +314,7 @@ export class HookedTransformer extends TransformerGeneration {
     const { registry } = this.#hooks;
     const source: CacheSource = {
       layers: this.cfg.n_layers,
+      ...(this.tokenizer === null ? {} : { strTokens: (ids) => this.toStrTokens(ids) }),
       axes: (name, { shape }) =>
         points.get(pointOfKey(name))?.axesOf({ shape: removeBatchDim ? [1, ...shape] : shape }) ?? [],
       isDefault: (name) => {
@@ -325,10 +329,17 @@ export class HookedTransformer extends TransformerGeneration {
   /** The ids of an input that is text or ids; null for a residual stream. */
   #tokensOf(input: ModelInput, options: ForwardOptions): Batch | null {
     if (typeof options.startAtLayer === "number") return null;
-    if (isTensor(input)) return { tokens: input as Tokens, attentionMask: null };
-    const texts = textsOf(input);
-    if (texts === null) return { tokens: fromIds(input as Ids), attentionMask: null };
-    return this.encode(texts, { ...options, truncate: false });
+    const texts = isTensor(input) ? null : textsOf(input);
+    if (texts !== null) return this.encode(texts, { ...options, truncate: false });
+    const tokens = isTensor(input) ? (input as Tokens) : fromIds(input as Ids);
+    return { tokens, attentionMask: this.#maskOfIds(tokens, options) };
+  }
+
+  /** Where texts are filled up on the left, ids may have been: their positions then begin with the text. */
+  #maskOfIds(tokens: Tensor, { attentionMask, pastKvCache, ...options }: ForwardOptions): Tokens | null {
+    const given = attentionMask !== undefined && attentionMask !== null;
+    if (given || (pastKvCache !== undefined && pastKvCache !== null) || tokens.rank !== 2) return null;
+    return tokens.dtype === "int64" ? this.leftPadding(tokens, options) : null;
   }
 
   #request(input: ModelInput, options: ForwardOptions): ForwardRequest {
@@ -400,7 +411,7 @@ function splitScope(
   args: readonly [input: ModelInput, options: object],
   keys: readonly ReadonlySet<string>[],
 ): SplitArguments {
-  if ("namesFilter" in args[1]) {
+  if (Object(args[1]) === args[1] && "namesFilter" in args[1]) {
     throw hooklensError("invalid_argument", `${what} records nothing: namesFilter is for runWithCache`);
   }
   checkKeys(what, args[1], keys);

@@ -51,6 +51,9 @@ export interface LoadOptions extends ModelOptions {
 }
 
 const BUILTIN = "builtin:";
+/** The models that come with the package: folders of `models/`. */
+const BUILTIN_MODELS: readonly string[] = ["tiny", "induction"];
+const builtinNames = BUILTIN_MODELS.map((name) => `${BUILTIN}${name}`).join(" and ");
 
 /** The folder of a built-in model, or the path itself. */
 export function folderOf(model: string): string {
@@ -58,17 +61,19 @@ export function folderOf(model: string): string {
     if (existsSync(model)) return model;
     throw hooklensError(
       "missing_file",
-      `there is no folder '${model.slice(0, 200)}'; names of models on a hub are not supported yet, only folders and builtin:tiny`,
+      `there is no folder '${model.slice(0, 200)}'; names of models on a hub are not supported yet, only folders, ${builtinNames}`,
       { path: model },
     );
   }
   const name = model.slice(BUILTIN.length);
-  if (name !== "tiny") {
-    throw hooklensError("missing_file", `there is no built-in model '${name}'; there is builtin:tiny`, {
-      path: model,
-    });
+  if (!BUILTIN_MODELS.includes(name)) {
+    throw hooklensError(
+      "missing_file",
+      `there is no built-in model '${name.slice(0, 200)}'; there are ${builtinNames}`,
+      { path: model },
+    );
   }
-  return fileURLToPath(new URL("../../models/tiny", import.meta.url));
+  return fileURLToPath(new URL(`../../models/${name}`, import.meta.url));
 }
 
 const MODEL_KEYS: ReadonlySet<string> = new Set(["dtype", "device", "tokenizer"]);

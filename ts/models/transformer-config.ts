@@ -57,7 +57,8 @@ export interface TransformerConfig {
   readonly d_vocab_out: number;
   /**
    * The activation function of the MLPs: `relu`, `relu2` (squared), `gelu` (exact), `gelu_new`, `gelu_fast` or
-   * `gelu_pytorch_tanh` (the tanh form), `silu`, `solu`, or `solu_ln` (with a norm behind it).
+   * `gelu_pytorch_tanh` (the tanh form), `silu`, `solu`, or `solu_ln` (with a norm behind it). Models from Hugging Face
+   * may also have `quick_gelu`, `tanh`, `sigmoid`, `leaky_relu`, `relu6`, `hardswish`, `mish`, `gelu_10` or `linear`.
    * @default "relu"
    */
   readonly act_fn: string;
@@ -219,8 +220,7 @@ export interface TransformerConfig {
    */
   readonly rotary_adjacent_pairs?: boolean;
   /**
-   * Rotary positions: divide positions by this, so that longer sequences fit. Not together with
-   * `use_NTK_by_parts_rope`.
+   * Rotary positions: divide positions by this, so that longer sequences fit.
    * @default 1
    */
   readonly rotary_scaling_factor?: number;
@@ -250,6 +250,58 @@ export interface TransformerConfig {
    * @default 8192
    */
   readonly NTK_original_ctx_len?: number;
+  /**
+   * Rotary positions: YaRN (Peng et al., arXiv 2309.00071), which slows down slow pairs and turns attention up or down.
+   * One scaling at most may be asked for.
+   * @default false
+   */
+  readonly use_yarn_rope?: boolean;
+  /**
+   * YaRN: how many times slower the slow pairs turn.
+   * @default 1
+   */
+  readonly yarn_factor?: number;
+  /**
+   * YaRN: what rotated queries and keys are multiplied by.
+   * @default 1
+   */
+  readonly yarn_attention_factor?: number;
+  /**
+   * YaRN: pairs that turn more often than this over the original context keep their speed.
+   * @default 32
+   */
+  readonly yarn_beta_fast?: number;
+  /**
+   * YaRN: pairs that turn fewer times than this over the original context are slow.
+   * @default 1
+   */
+  readonly yarn_beta_slow?: number;
+  /**
+   * YaRN: the context, in positions, that the model was trained with first.
+   * @default 4096
+   */
+  readonly yarn_original_max_position_embeddings?: number;
+  /**
+   * YaRN: the slow pairs begin, and the fast ones end, at a whole pair.
+   * @default true
+   */
+  readonly yarn_truncate?: boolean;
+  /**
+   * Rotary positions: a scaling that the reference has no keys for (`dynamic`, `longrope`, `proportional`), as in
+   * Hugging Face's configurations.
+   */
+  readonly rope_parameters?: Readonly<Record<string, string | number | readonly number[]>>;
+  /**
+   * Rotary positions: the r in `base^(-2m/r)` where it differs from `rotary_dim`. It is one less where a share of the
+   * head's elements came out odd.
+   * @default rotary_dim
+   */
+  readonly rotary_period?: number;
+  /**
+   * Gated MLPs: `b_in` is added to the second projection (Llama's way), instead of to the product (the reference's).
+   * @default false
+   */
+  readonly bias_before_gate?: boolean;
   /**
    * The dtype of the weights. {@link LoadOptions.dtype} has the last word.
    * @default "float32"

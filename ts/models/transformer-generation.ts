@@ -134,17 +134,22 @@ export abstract class TransformerGeneration extends TransformerText {
     const { generation, prompts, checked, signal } = begun;
     const { tokenizer } = this;
     const rows = tokenizer && prompts.map((prompt) => new TextRow(tokenizer, prompt, checked.stopStrings));
-    signal?.throwIfAborted();
-    for (let step = 1; !generation.done; ) {
-      const made = generation.advance();
-      if (made !== null) {
-        const { text, finished } = grow(rows, made, generation);
-        const logits = made.logits && wrap<readonly ["batch", "d_vocab"]>(made.logits, ["batch", "d_vocab"]);
-        yield { step, tokens: made.tokens, text, finished, logits };
-        step++;
-      }
-      await turn();
+    try {
       signal?.throwIfAborted();
+      for (let step = 1; !generation.done; ) {
+        const made = generation.advance();
+        if (made !== null) {
+          const { text, finished } = grow(rows, made, generation);
+          const logits =
+            made.logits && wrap<readonly ["batch", "d_vocab"]>(made.logits, ["batch", "d_vocab"]);
+          yield { step, tokens: made.tokens, text, finished, logits };
+          step++;
+        }
+        await turn();
+        signal?.throwIfAborted();
+      }
+    } finally {
+      generation.end();
     }
   }
 
@@ -168,20 +173,23 @@ export abstract class TransformerGeneration extends TransformerText {
 
   #prompt(input: GenerateInput, options: GenerateStreamOptions): Batch {
     const texts = textsOf(input);
-    const { attentionMask, prependBos } = options;
+    const { attentionMask, prependBos, paddingSide } = options;
+    const choice = prependBos === undefined ? {} : { prependBos };
     if (texts !== null) {
-      if (attentionMask !== undefined) {
-        throw hooklensError(
-          "invalid_argument",
-          "attentionMask: texts come with their own; give token ids with it",
-        );
+      if (attentionMask === undefined) {
+        return this.encode(texts, { ...choice, paddingSide: "left", truncate: false });
       }
-      const choice = prependBos === undefined ? {} : { prependBos };
-      return this.encode(texts, { ...choice, paddingSide: "left", truncate: false });
+      throw hooklensError(
+        "invalid_argument",
+        "attentionMask: texts come with their own; give token ids with it",
+      );
     }
-    const mask = attentionMask === undefined ? null : asIds(attentionMask);
-    if (isTensor(input)) return { tokens: input as Tokens, attentionMask: mask };
-    return { tokens: fromIds(input as Ids), attentionMask: mask };
+    const tokens = isTensor(input) ? (input as Tokens) : fromIds(input as Ids);
+    if (attentionMask !== undefined) return { tokens, attentionMask: asIds(attentionMask) };
+    // As in a forward: where texts are filled up on the left, ids may have been.
+    const maybe = tokens.rank === 2 && tokens.dtype === "int64";
+    const how = { ...choice, ...(paddingSide === undefined ? {} : { paddingSide }) };
+    return { tokens, attentionMask: maybe ? this.leftPadding(tokens, how) : null };
   }
 
   /** What ends rows, and what fills them up afterwards. */

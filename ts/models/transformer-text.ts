@@ -7,7 +7,8 @@ import { describe, isTensor } from "../tensor/base.ts";
 import { tensor } from "../tensor/create.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { type Batch, fromTexts, type Ids, idsOf, type Tokens } from "../text/batch.ts";
+import { attentionMaskOf, type PaddingRules } from "../text/attention-mask.ts";
+import { type Batch, fromIds, fromTexts, type Ids, idsOf, type Tokens } from "../text/batch.ts";
 import type { PaddingSide, Tokenizer } from "../text/tokenizer.ts";
 import { TransformerModules } from "./transformer-modules.ts";
 
@@ -69,12 +70,7 @@ export abstract class TransformerText extends TransformerModules {
       truncate = true,
     } = options;
     checkFlags({ prependBos, truncate });
-    if (paddingSide !== "left" && paddingSide !== "right") {
-      throw hooklensError(
-        "invalid_argument",
-        `paddingSide: expected 'left' or 'right', got ${describe(paddingSide)}`,
-      );
-    }
+    checkSide(paddingSide);
     return fromTexts(texts, tokenizer, { prependBos, paddingSide, limit: truncate ? this.cfg.n_ctx : null });
   }
 
@@ -85,6 +81,43 @@ export abstract class TransformerText extends TransformerModules {
       "tokenizer_required",
       "this model came without a tokenizer (its folder has no tokenizer.json): give token ids, or a tokenizer when loading",
     );
+  }
+
+  /**
+   * Which of these ids are tokens (1) and which are padding (0), `[batch, pos]`: the run of padding tokens at the end or
+   * the start of each row, without the beginning of sequence where that is the same token.
+   *
+   * @param options how the rows were made: the defaults are those of {@link toTokens}.
+   */
+  getAttentionMask(tokens: Tensor | Ids, options: Omit<ToTokensOptions, "truncate"> = {}): Tokens {
+    checkOptionKeys("getAttentionMask", options, ["prependBos", "paddingSide"]);
+    const { rows } = idsOf(tokens);
+    const { padId, bosId, ...how } = this.#padding(options);
+    if (padId === null) return fromIds(rows.map((row) => row.map(() => 1)));
+    return fromIds(rows.map((row) => attentionMaskOf(row, { padId, bosId, ...how })));
+  }
+
+  /**
+   * The mask of ids that were filled up on the left; null where none were, or nobody says that they may have been. @internal
+   */
+  protected leftPadding(tokens: Tensor | Ids, options: ToTokensOptions): Tokens | null {
+    if (this.tokenizer === null) return null;
+    const { padId, bosId, prependBos, paddingSide } = this.#padding(options);
+    if (paddingSide !== "left" || padId === null) return null;
+    const { rows } = idsOf(tokens);
+    const masks = rows.map((row) => attentionMaskOf(row, { padId, bosId, prependBos, paddingSide }));
+    return masks.every((row) => row[0] !== 0) ? null : fromIds(masks);
+  }
+
+  #padding({ prependBos, paddingSide }: ToTokensOptions): Omit<PaddingRules, "padId"> & {
+    readonly padId: number | null;
+  } {
+    const tokenizer = this.needTokenizer();
+    const { padId, bosId } = tokenizer;
+    checkFlags({ prependBos });
+    const side = paddingSide ?? tokenizer.paddingSide;
+    checkSide(side);
+    return { padId, bosId, prependBos: prependBos ?? this.cfg.default_prepend_bos, paddingSide: side };
   }
 
   /** Token ids `[batch, pos]` of one text or several. */
@@ -225,6 +258,14 @@ export abstract class TransformerText extends TransformerModules {
       ? directions.reshape([rows.length, rows[0]?.length ?? 0, this.cfg.d_model])
       : directions;
   }
+}
+
+function checkSide(paddingSide: unknown): void {
+  if (paddingSide === "left" || paddingSide === "right") return;
+  throw hooklensError(
+    "invalid_argument",
+    `paddingSide: expected 'left' or 'right', got ${describe(paddingSide)}`,
+  );
 }
 
 function isListOfRows(

@@ -17,6 +17,8 @@ import { BLOCK_POINTS, type BlockPoints, OUTER_POINTS, type OuterPoints } from "
 /** What parts read their weights from. */
 export interface WeightReader {
   readonly cfg: TransformerConfig;
+  /** The names of all weights. */
+  parameterNames(): readonly string[];
   /** Whether there is a weight of that name. */
   hasParameter(name: string): boolean;
   /** The weight of that name. */
@@ -62,10 +64,13 @@ abstract class Part extends Module {
 
   /** A weight by its own name. Throws `not_supported_on_this_model` where the part has none. @internal */
   protected weight(own: string, lack = "this model has none"): Tensor {
-    if (this.hasWeight(own)) return this.#weights.parameter(`${this.name}.${own}`);
-    throw hooklensError("not_supported_on_this_model", `${this.name}.${own}: ${lack}`, {
-      weight: `${this.name}.${own}`,
-    });
+    const weight = `${this.name}.${own}`;
+    try {
+      return this.#weights.parameter(weight);
+    } catch (error) {
+      if (this.hasWeight(own)) throw error;
+      throw hooklensError("not_supported_on_this_model", `${weight}: ${lack}`, { weight });
+    }
   }
 
   /** The weights of this part and those below it, by the names that the whole model gives them. */
@@ -217,7 +222,8 @@ export class AttentionPart extends Part {
 
   /** Weights that several heads share have an underscore before their name. */
   #stored(own: string): Tensor {
-    return this.weight(this.hasWeight(`_${own}`) ? `_${own}` : own);
+    const { n_heads, n_key_value_heads } = this.cfg;
+    return this.weight(n_key_value_heads === null || n_key_value_heads === n_heads ? own : `_${own}`);
   }
 
   #perHead(own: string): Tensor {
@@ -240,7 +246,7 @@ export class MlpPart extends Part {
 
   /** Gate weights `[d_model, d_mlp]`; null in MLPs without a gate. */
   get W_gate(): Tensor | null {
-    return this.hasWeight("W_gate") ? this.weight("W_gate") : null;
+    return this.cfg.gated_mlp ? this.weight("W_gate") : null;
   }
 
   /** Output weights `[d_mlp, d_model]`. */
@@ -255,7 +261,15 @@ export class MlpPart extends Part {
 
   /** Gate biases `[d_mlp]`; null in MLPs without a gate. */
   get b_gate(): Tensor | null {
-    return this.hasWeight("b_gate") ? this.weight("b_gate") : null;
+    return this.cfg.gated_mlp ? this.weight("b_gate") : null;
+  }
+
+  /**
+   * Biases of what the gate multiplies, before it does, `[d_mlp]`: where folding a norm put its bias. Null in MLPs without
+   * a gate.
+   */
+  get b_pre_linear(): Tensor | null {
+    return this.hasWeight("b_pre_linear") ? this.weight("b_pre_linear") : null;
   }
 
   /** Bias of the output `[d_model]`; zeros in models without. */
@@ -264,7 +278,7 @@ export class MlpPart extends Part {
   }
 
   protected override ownWeights(): readonly string[] {
-    return ["W_in", "W_gate", "W_out", "b_in", "b_gate", "b_out"];
+    return ["W_in", "W_gate", "W_out", "b_in", "b_gate", "b_pre_linear", "b_out"];
   }
 }
 
@@ -330,6 +344,8 @@ export interface TransformerParts {
 interface Materials {
   readonly weights: WeightReader;
   readonly points: ReadonlyMap<string, HookPoint>;
+  /** The names of parts that have weights. */
+  readonly weighted: ReadonlySet<string>;
   /** Parts and points by name, as they are made. */
   readonly modules: Map<string, Module>;
 }
@@ -393,7 +409,7 @@ function hang(
   const { weights, points, modules } = materials;
   const part = new PartClass(full, weights);
   const hasPoints = names.some((own) => points.has(`${full}.${own}`));
-  if (!hasPoints && part.namedParameters().next().done === true) {
+  if (!hasPoints && !materials.weighted.has(full)) {
     lacking(whole, key, full, "this model has no such part");
     return null;
   }
@@ -455,7 +471,8 @@ export function growTree(
   weights: WeightReader,
   points: ReadonlyMap<string, HookPoint>,
 ): ReadonlyMap<string, Module> {
-  const materials: Materials = { weights, points, modules: new Map() };
+  const weighted = new Set(weights.parameterNames().map((name) => name.slice(0, name.lastIndexOf("."))));
+  const materials: Materials = { weights, points, weighted, modules: new Map() };
   const part = (
     key: string,
     PartClass: typeof Embed | typeof PosEmbed | typeof NormPart | typeof UnembedPart,

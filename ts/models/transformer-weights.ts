@@ -6,6 +6,7 @@ import { checkFlags } from "../hooks/call-options.ts";
 import { HookedRoot } from "../hooks/hooked-root.ts";
 import { warn } from "../hooks/logger.ts";
 import type { LoadStateOptions } from "../hooks/module.ts";
+import { requireObject } from "../tensor/arguments.ts";
 import { describe, handleOf, wrap } from "../tensor/base.ts";
 import { zeros } from "../tensor/create.ts";
 import { cat, stack } from "../tensor/functions.ts";
@@ -105,6 +106,11 @@ export abstract class TransformerWeights extends HookedRoot {
     return wrap(this.model.parameter(name));
   }
 
+  /** The names of all weights, such as `blocks.0.attn.W_Q`. */
+  parameterNames(): readonly string[] {
+    return this.model.parameterNames();
+  }
+
   /** Whether there is a weight of that name. */
   hasParameter(name: string): boolean {
     return this.model.parameterNames().includes(name);
@@ -127,8 +133,11 @@ export abstract class TransformerWeights extends HookedRoot {
 
   override loadStateDict(
     state: ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>,
-    { strict = true }: LoadStateOptions = {},
+    options: LoadStateOptions = {},
   ): void {
+    checkOptionKeys("loadStateDict", options, ["strict"]);
+    const { strict = true } = options;
+    requireObject("loadStateDict", "an object or a Map of names and tensors", state);
     const given = new Map(state instanceof Map ? state : Object.entries(state));
     if (!strict) {
       const own = new Map(this.namedParameters());

@@ -3,6 +3,7 @@
 import { engine } from "../engine/current.ts";
 import type { Bits, DeviceName, DType, EngineTensor } from "../engine/engine.ts";
 import { HooklensError } from "../engine/errors.ts";
+import { requireTensor } from "./arguments.ts";
 import { describe, wrap } from "./base.ts";
 import { type Nested, unnest } from "./nested.ts";
 import { callEngine, run } from "./operation.ts";
@@ -144,11 +145,17 @@ export function tensor(
 /** A float32 tensor of that shape from row-major elements, copied once. Throws `element_count` if they do not fit. */
 export function fromFloat32Array(
   data: Float32Array,
-  shape: readonly number[] = [data.length],
+  shape?: readonly number[],
   options: Omit<CreateOptions, "dtype"> = {},
 ): Tensor<readonly string[], "float32"> {
+  if (!(data instanceof Float32Array)) {
+    throw new HooklensError(
+      "invalid_argument",
+      `fromFloat32Array: expected a Float32Array, got ${describe(data)}`,
+    );
+  }
   checkOptionKeys("fromFloat32Array", options, ["device", "requiresGrad"]);
-  return finish(engine().fromBits(data, "float32", shape, "cpu"), options);
+  return finish(engine().fromBits(data, "float32", shape ?? [data.length], "cpu"), options);
 }
 
 function converted(made: EngineTensor, dtype: DType | undefined): EngineTensor {
@@ -279,14 +286,14 @@ export function full(
 export function zerosLike<Axes extends readonly string[], D extends DType>(
   like: Tensor<Axes, D>,
 ): Tensor<Axes, D> {
-  return run("zeros_like", [like], {}, like.axes);
+  return run("zeros_like", [like], {}, requireTensor(like).axes);
 }
 
 /** Ones of the shape, dtype and device of another tensor. */
 export function onesLike<Axes extends readonly string[], D extends DType>(
   like: Tensor<Axes, D>,
 ): Tensor<Axes, D> {
-  return run("ones_like", [like], {}, like.axes);
+  return run("ones_like", [like], {}, requireTensor(like).axes);
 }
 
 /** One value everywhere, in the shape, dtype and on the device of another tensor. */
@@ -294,7 +301,7 @@ export function fullLike<Axes extends readonly string[], D extends DType>(
   like: Tensor<Axes, D>,
   value: number | bigint | boolean,
 ): Tensor<Axes, D> {
-  return run("full_like", [like], { fill_value: value }, like.axes);
+  return run("full_like", [like], { fill_value: value }, requireTensor(like).axes);
 }
 
 /** The identity matrix `[n, m]`, square if `m` is left out. */

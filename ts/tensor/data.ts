@@ -2,7 +2,10 @@
 
 import type { Bits, DeviceName, DType } from "../engine/engine.ts";
 import { HooklensError } from "../engine/errors.ts";
+import type { MediaBundle } from "../viz/picture.ts";
+import { requireText } from "./arguments.ts";
 import { handleOf, wrap } from "./base.ts";
+import { tensorBundle } from "./display.ts";
 import { type NestedOfRank, nest } from "./nested.ts";
 import { NeuralOps } from "./neural.ts";
 import { callEngine, run } from "./operation.ts";
@@ -21,6 +24,7 @@ export abstract class DataOps<
   to<K extends DType>(dtype: K): Tensor<Axes, K>;
   to(device: DeviceName): Tensor<Axes, D>;
   to(target: DType | DeviceName): Tensor<Axes, DType> {
+    requireText("to", "a dtype such as 'float16' or a device such as 'cpu'", target);
     return target === "cpu" || target === "cuda" || target.startsWith("cuda:")
       ? wrap(handleOf(this).to(target), this.axes)
       : run("to", [this], { dtype: target }, this.axes);
@@ -138,9 +142,23 @@ export abstract class DataOps<
     return this.isDisposed ? "Tensor(disposed)" : handleOf(this).display();
   }
 
-  /** What `console.log` shows in Node. @internal */
-  [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return this.toString();
+  /**
+   * What `console.log` shows in Node: {@link toString}, shortened from `maxArrayLength` elements on (usually 100), and
+   * deeper in an object than it goes, only the shape. @internal
+   */
+  [Symbol.for("nodejs.util.inspect.custom")](
+    depth = 0,
+    { maxArrayLength }: { readonly maxArrayLength?: number | null } = {},
+  ): string {
+    if (this.isDisposed) return this.toString();
+    if (depth < 0) return `[Tensor ${this.dtype} [${this.shape.join(", ")}]]`;
+    const threshold = maxArrayLength === undefined ? 100 : (maxArrayLength ?? Number.MAX_SAFE_INTEGER);
+    return handleOf(this).display(Math.min(threshold, Number.MAX_SAFE_INTEGER));
+  }
+
+  /** What notebooks show: shape, dtype and a heat map, or the viewer of attention patterns. @internal */
+  [Symbol.for("Jupyter.display")](this: Tensor): MediaBundle {
+    return tensorBundle(this);
   }
 
   /** Throws: JSON of a whole model's activations is never what was meant. Use {@link toArray}. */

@@ -1,6 +1,7 @@
 /** Operations on several tensors that belong to none of them in particular. */
 
 import type { DType } from "../engine/engine.ts";
+import { requireIterable, requireTensor } from "./arguments.ts";
 import { type Closeness, type Operand, runBinary } from "./arithmetic.ts";
 import { type Dim, dimNumber } from "./axes.ts";
 import type { AttentionOptions } from "./neural.ts";
@@ -14,6 +15,7 @@ export function cat<Axes extends readonly string[], D extends DType>(
   tensors: readonly Tensor<Axes, D>[],
   dim: Dim<Axes> = 0,
 ): Tensor<Axes, D> {
+  requireIterable("cat", "a list of tensors", tensors);
   const axes = tensors[0]?.axes ?? [];
   return run("cat", tensors, { dim: dimNumber(axes, dim) }, axes);
 }
@@ -23,6 +25,7 @@ export function stack<D extends DType>(
   tensors: readonly Tensor<readonly string[], D>[],
   dim = 0,
 ): Tensor<readonly string[], D> {
+  requireIterable("stack", "a list of tensors", tensors);
   return run("stack", tensors, { dim });
 }
 
@@ -42,7 +45,7 @@ export function einsum(equation: string, ...tensors: readonly Tensor[]): Tensor 
 
 /** `x` where the bool tensor `condition` is true, `y` elsewhere; all broadcast. */
 export function where(condition: Tensor, x: Tensor, y: Tensor | number): Tensor {
-  return x.where(condition, y);
+  return requireTensor(x).where(condition, y);
 }
 
 /** Rearranges axes by an einops pattern; see {@link Tensor.rearrange}. Several tensors are stacked along a first axis. */
@@ -66,7 +69,7 @@ export function repeat(x: Tensor | readonly Tensor[], pattern: string, sizes: Pa
 }
 
 function stacked(x: Tensor | readonly Tensor[]): Tensor {
-  return Array.isArray(x) ? stack(x) : (x as Tensor);
+  return Array.isArray(x) ? stack(x) : requireTensor(x as Tensor);
 }
 
 /** Attention; see {@link Tensor.scaledDotProductAttention}. */
@@ -76,7 +79,7 @@ export function scaledDotProductAttention(
   value: Tensor,
   options: AttentionOptions = {},
 ): Tensor {
-  return query.scaledDotProductAttention(key, value, options);
+  return requireTensor(query).scaledDotProductAttention(key, value, options);
 }
 
 /** `left - right`, where either may be a number. */

@@ -2,12 +2,14 @@
 
 import { engine } from "../engine/current.ts";
 import { HooklensError } from "../engine/errors.ts";
+import { requireFunction } from "./arguments.ts";
 import { handleOf, wrap } from "./base.ts";
 import { isThenable } from "./memory.ts";
 import { checkOptionKeys } from "./option-keys.ts";
 import type { Tensor } from "./tensor.ts";
 
 function withGrad<T>(name: string, on: boolean, body: () => T): T {
+  requireFunction(name, body);
   const before = engine().setGradEnabled(on);
   try {
     const result = body();

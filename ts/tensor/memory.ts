@@ -11,6 +11,7 @@
 
 import { engine } from "../engine/current.ts";
 import { HooklensError } from "../engine/errors.ts";
+import { requireFunction } from "./arguments.ts";
 import { isTensor } from "./base.ts";
 import { closeScope, openScope, untrack } from "./scopes.ts";
 import type { Tensor } from "./tensor.ts";
@@ -40,6 +41,7 @@ export interface MemoryUse {
  * ```
  */
 export function tidy<T>(body: () => T): T {
+  requireFunction("tidy", body);
   const scope = openScope();
   let survivors: ReadonlySet<unknown> = new Set();
   try {

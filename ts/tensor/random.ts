@@ -6,6 +6,7 @@
  */
 
 import type { DType } from "../engine/engine.ts";
+import { requireTensor } from "./arguments.ts";
 import { CREATE_KEYS, type CreateOptions, finish } from "./create.ts";
 import { callEngine, run } from "./operation.ts";
 import { checkOptionKeys } from "./option-keys.ts";
@@ -78,7 +79,7 @@ export function bernoulli<Axes extends readonly string[], D extends DType>(
   options: DrawOptions = {},
 ): Tensor<Axes, D> {
   checkOptionKeys("bernoulli", options, ["seed"]);
-  return run("bernoulli", [chances], { seed: options.seed }, chances.axes);
+  return run("bernoulli", [chances], { seed: options.seed }, requireTensor(chances).axes);
 }
 
 /**

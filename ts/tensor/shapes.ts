@@ -1,6 +1,7 @@
 /** Operations that move elements about without computing anything. They take every dtype and keep it. */
 
 import type { DType } from "../engine/engine.ts";
+import { requireObject } from "./arguments.ts";
 import { type Dim, dimNumber, dimNumbers, type Without } from "./axes.ts";
 import { run, runMany } from "./operation.ts";
 import { ReductionOps } from "./reductions.ts";
@@ -216,5 +217,6 @@ export abstract class ShapeOps<
 
 /** Sizes as the engine takes them: a list of names and a list of numbers. */
 function patternSizes(sizes: PatternSizes): { names: string[]; sizes: number[] } {
+  requireObject("sizes", "an object of axis names and sizes", sizes);
   return { names: Object.keys(sizes), sizes: Object.values(sizes) };
 }

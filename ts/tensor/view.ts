@@ -1,6 +1,7 @@
 /** `x.at(…)`: a place in a tensor, to read or to make a changed copy from. */
 
 import type { DType } from "../engine/engine.ts";
+import { requireFunction } from "./arguments.ts";
 import type { Operand } from "./arithmetic.ts";
 import { isTensor } from "./base.ts";
 import { type EngineIndex, engineIndex, type IndexItem } from "./indexing.ts";
@@ -58,6 +59,7 @@ export class TensorView<Axes extends readonly string[] = readonly string[], D ex
 
   /** The tensor with this place replaced by what `change` makes of it. */
   apply(change: (part: Tensor<readonly string[], D>) => Operand): Tensor<Axes, D> {
+    requireFunction("apply", change);
     return this.set(change(this.get()));
   }
 

@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Tokenizer as Encoder } from "@huggingface/tokenizers";
 import { hooklensError } from "../engine/errors.ts";
+import { requireText } from "../tensor/arguments.ts";
 
 /** On which side short texts of a batch are filled up. */
 export type PaddingSide = "left" | "right";
@@ -51,12 +52,31 @@ export async function readJson(path: string): Promise<Record<string, unknown> | 
   return json;
 }
 
+/** Runs the tokenizers library. What it trips over in a bad `tokenizer.json` comes out as an error that says so. */
+function working<T>(run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    throw hooklensError("invalid_file", `the tokenizer is not what tokenizer.json should hold: ${detail}`, {
+      detail,
+    });
+  }
+}
+
+function isId(id: unknown): id is number {
+  return typeof id === "number" && Number.isInteger(id) && id >= 0 && id <= LARGEST_ID;
+}
+
 /** The text of a special token, which files write as a string or as an object. */
 function special(config: Readonly<Record<string, unknown>>, key: string): string | null {
   const value = config[key];
   const text = isRecord(value) ? value["content"] : value;
   return typeof text === "string" && text !== "" ? text : null;
 }
+
+/** Ids fit 32 bits with room to spare; vocabularies are a thousand times smaller. */
+const LARGEST_ID = 2 ** 31 - 1;
 
 /** A tokenizer of the Hugging Face form. */
 export class Tokenizer {
@@ -76,17 +96,36 @@ export class Tokenizer {
   /**
    * @param tokenizer the content of `tokenizer.json`.
    * @param config the content of `tokenizer_config.json`.
+   * @throws `invalid_file` for content that is no tokenizer's.
    */
   constructor(tokenizer: Readonly<Record<string, unknown>>, config: Readonly<Record<string, unknown>> = {}) {
-    this.#encoder = new Encoder(tokenizer, config);
+    this.#encoder = working(() => new Encoder(tokenizer, config));
     this.eosToken = special(config, "eos_token") ?? "<|endoftext|>";
     this.bosToken = special(config, "bos_token") ?? this.eosToken;
     this.padToken = special(config, "pad_token") ?? this.eosToken;
     this.paddingSide = config["padding_side"] === "left" ? "left" : "right";
-    this.prependsBos = this.#encoder.encode("").ids.length > 0;
+    // Not only of nothing, which may be encoded as an end of sequence.
+    this.prependsBos = this.bosId !== null && ["", "a"].every((text) => this.#ids(text)[0] === this.bosId);
     let largest = -1;
-    for (const id of this.#encoder.get_vocab(true).values()) largest = Math.max(largest, id);
+    for (const [token, id] of working(() => this.#encoder.get_vocab(true))) {
+      if (!isId(id)) {
+        throw hooklensError(
+          "invalid_file",
+          `the tokenizer's id of '${token}' is no whole number: ${String(id)}`,
+        );
+      }
+      largest = Math.max(largest, id);
+    }
     this.#size = largest + 1;
+  }
+
+  #ids(text: string): number[] {
+    const ids: unknown[] = working(() => this.#encoder.encode(text).ids);
+    if (ids.every(isId)) return ids;
+    throw hooklensError(
+      "invalid_file",
+      "the tokenizer gave something that is no id: its vocabulary is damaged",
+    );
   }
 
   /**
@@ -95,6 +134,7 @@ export class Tokenizer {
    * @throws `invalid_file` for a file that is not what it claims to be.
    */
   static async fromDirectory(directory: string): Promise<Tokenizer | null> {
+    requireText("fromDirectory", "the path of a folder", directory);
     const path = join(directory, "tokenizer.json");
     const tokenizer = await readJson(path);
     if (tokenizer === null) return null;
@@ -139,7 +179,7 @@ export class Tokenizer {
    */
   encode(text: string, prependBos: boolean): number[] {
     if (this.prependsBos) {
-      const ids = this.#encoder.encode(text).ids;
+      const ids = this.#ids(text);
       return prependBos || ids[0] !== this.bosId ? ids : ids.slice(1);
     }
     if (prependBos && this.bosId === null) {
@@ -150,7 +190,7 @@ export class Tokenizer {
       );
     }
     // Before encoding, because the first word may be split differently at the start of a text.
-    return this.#encoder.encode(prependBos ? this.bosToken + text : text).ids;
+    return this.#ids(prependBos ? this.bosToken + text : text);
   }
 
   /** The text of ids; nothing is cleaned up. */
@@ -164,9 +204,11 @@ export class Tokenizer {
       );
     }
     if (ids.length === 0) return "";
-    return this.#encoder.decode([...ids], {
-      skip_special_tokens: skipSpecialTokens,
-      clean_up_tokenization_spaces: false,
-    });
+    return working(() =>
+      this.#encoder.decode([...ids], {
+        skip_special_tokens: skipSpecialTokens,
+        clean_up_tokenization_spaces: false,
+      }),
+    );
   }
 }

@@ -78,11 +78,21 @@ function adaptive(
  *
  * @example
  * ```ts
- * const w = parameter(randn([4]));
- * const optimizer = new AdamW([["w", w]], { lr: 3e-4 });
- * w.square().sum().backward();
- * optimizer.step();
- * optimizer.zeroGrad();
+ * const model = HookedTransformer.fromConfig({
+ *   n_layers: 1, d_model: 16, n_ctx: 8, d_head: 8, n_heads: 2, d_mlp: 32, d_vocab: 10, act_fn: "gelu", seed: 0,
+ * }).setTrainable(true);
+ * const optimizer = new AdamW(model.namedParameters(), { lr: 1e-2, weightDecay: 0.01 });
+ * for (let step = 0; step < 20; step++) {
+ *   tidy(() => {
+ *     const loss = model.forward([[1, 2, 3, 1, 2, 3]], { returnType: "loss" });
+ *     loss.backward();
+ *     clipGradients(model.parameters(), 1);
+ *     optimizer.lr = warmupCosine(step, { peak: 1e-2, steps: 20, warmup: 4 });
+ *     optimizer.step();
+ *     optimizer.zeroGrad();
+ *   });
+ * }
+ * model.setTrainable(false);
  * ```
  */
 export class AdamW extends Optimizer<AdamWOptions, Required<AdamWOptions>> {

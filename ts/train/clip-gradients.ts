@@ -1,3 +1,4 @@
+import { requireIterable } from "../tensor/arguments.ts";
 import { noGrad } from "../tensor/gradients.ts";
 import { tidy } from "../tensor/memory.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -9,6 +10,7 @@ import type { Tensor } from "../tensor/tensor.ts";
  * @returns The norm before scaling. If it is not finite, nothing is scaled: the caller decides what to do.
  */
 export function clipGradients(parameters: Iterable<Tensor>, largest: number): number {
+  requireIterable("clipGradients", "a list of parameters", parameters);
   const trained = [...parameters].filter((parameter) => parameter.requiresGrad);
   return noGrad(() =>
     tidy(() => {

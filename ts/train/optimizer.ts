@@ -4,6 +4,7 @@
  */
 
 import { HooklensError } from "../engine/errors.ts";
+import { requireIterable } from "../tensor/arguments.ts";
 import { isTensor } from "../tensor/base.ts";
 import { noGrad } from "../tensor/gradients.ts";
 import { keep, tidy } from "../tensor/memory.ts";
@@ -71,6 +72,7 @@ export abstract class Optimizer<Options, Settings extends LearningRate> implemen
     check: (options: Options) => Settings,
   ) {
     this.#name = name;
+    requireIterable(name, "a list of parameters", trained);
     const single: NamedParameter[] = [];
     const groups: Group<Settings>[] = [];
     let count = 0;

@@ -1,6 +1,7 @@
 /** Learning rates over a training run. */
 
 import { HooklensError } from "../engine/errors.ts";
+import { requireObject } from "../tensor/arguments.ts";
 
 /** Settings of {@link warmupCosine}. */
 export interface WarmupCosineOptions {
@@ -24,10 +25,9 @@ export interface WarmupCosineOptions {
  * The learning rate at a step, counted from 0: linear growth, then half a cosine down to the floor (Loshchilov &
  * Hutter, "SGDR", 2017). Steps after the last keep the floor.
  */
-export function warmupCosine(
-  step: number,
-  { peak, steps, warmup = 0, floor = 0 }: WarmupCosineOptions,
-): number {
+export function warmupCosine(step: number, options: WarmupCosineOptions): number {
+  requireObject("warmupCosine", "options with peak and steps", options);
+  const { peak, steps, warmup = 0, floor = 0 } = options;
   if (!(step >= 0) || !(warmup >= 0) || !(steps > warmup)) {
     throw new HooklensError(
       "invalid_argument",

@@ -1,5 +1,6 @@
 /** Bars: probabilities of tokens, and signed numbers of positions. */
 
+import { requireIterable } from "../tensor/arguments.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
 import { type Html, html } from "./html.ts";
 import { percent, signed } from "./numbers.ts";
@@ -54,6 +55,7 @@ export interface TokenBarsOptions {
  */
 export function tokenBars(tokens: readonly TokenProbability[], options: TokenBarsOptions = {}): Picture {
   checkOptionKeys("tokenBars", options, ["title"]);
+  requireIterable("tokenBars", "a list of tokens", tokens);
   return new Picture(
     options.title ?? "Next token",
     tokenBarsHtml(tokens, () => false),

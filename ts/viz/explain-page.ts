@@ -1,6 +1,7 @@
 /** The report of {@link explain} as one page. */
 
 import type { ExplainReport } from "../analysis/explain-report.ts";
+import { requireObject } from "../tensor/arguments.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
 import { attentionBytes, attentionSection } from "./explain-attention.ts";
 import {
@@ -74,6 +75,7 @@ export interface ExplainPictureOptions {
  */
 export function explainPicture(report: ExplainReport, options: ExplainPictureOptions = {}): Picture {
   checkOptionKeys("explainPicture", options, ["maxBytes"]);
+  requireObject("explainPicture", "a report of explain", report);
   const { maxBytes = 300_000 } = options;
   const size = (picture: Picture) => new TextEncoder().encode(picture.toPage()).length;
   for (const detail of details) {
@@ -99,6 +101,7 @@ ${ablationSection(report, detail)}
 ${attentionSection(report, detail)}
 ${normSection(report, detail)}
 </main>`,
+    true,
   );
 }
 

@@ -1,6 +1,7 @@
 /** Lines over layers. */
 
 import { hooklensError } from "../engine/errors.ts";
+import { requireIterable, requireObject } from "../tensor/arguments.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
 import { type Html, html, markup } from "./html.ts";
 import { significant } from "./numbers.ts";
@@ -110,7 +111,10 @@ export function lineChartHtml(
  */
 export function lineChart(lines: readonly ChartLine[], options: LineChartOptions): Picture {
   checkOptionKeys("lineChart", options, ["title", "x", "logarithmic"]);
+  requireIterable("lineChart", "a list of lines", lines);
+  requireObject("lineChart", "options with the places x", options);
   const { title = "Chart", x, logarithmic } = options;
+  requireIterable("lineChart: x", "a list of places", x);
   const drawn = lines.map(({ name, values }) => {
     const { data } = readNumbers(`lineChart: ${name}`, values, [1]);
     if (data.length !== x.length) {

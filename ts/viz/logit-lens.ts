@@ -1,5 +1,6 @@
 /** What a model would say next if it stopped after each layer (the logit lens of nostalgebraist, 2020). */
 
+import { requireIterable } from "../tensor/arguments.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { TokenProbability } from "./bars.ts";
 import { gridHtml } from "./grid.ts";
@@ -78,6 +79,8 @@ export function logitLens(
   options: LogitLensOptions = {},
 ): Picture {
   checkOptionKeys("logitLens", options, ["title"]);
+  requireIterable("logitLens", "a list of tokens", tokens);
+  requireIterable("logitLens", "a list of layers", layers);
   for (const layer of layers) {
     const texts = layer.best.map((best) => best.text);
     checkNames(`logitLens: ${layer.name}`, texts, tokens.length);

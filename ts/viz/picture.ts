@@ -1,5 +1,6 @@
 /** Finished pictures: markup that brings its own styles and script, as part of a page or as a page of its own. */
 
+import { requireIterable } from "../tensor/arguments.ts";
 import { CLIENT_SCRIPT, CLIENT_SCRIPT_HASH } from "./client-script.ts";
 import { type Html, html, markup } from "./html.ts";
 import { styles } from "./style.ts";
@@ -30,11 +31,13 @@ export class Picture {
   /** What it shows, in some words. */
   readonly title: string;
   readonly #body: Html;
+  readonly #fillsPage: boolean;
 
   /** @internal */
-  constructor(title: string, body: Html) {
+  constructor(title: string, body: Html, fillsPage = false) {
     this.title = title;
     this.#body = body;
+    this.#fillsPage = fillsPage;
   }
 
   /** The markup without styles and script, for pages that have them from elsewhere. @internal */
@@ -51,6 +54,9 @@ export class Picture {
   /** A whole HTML document. It forbids itself every connection and every script but its own. */
   toPage(): string {
     const policy = `default-src 'none'; style-src 'unsafe-inline'; script-src '${CLIENT_SCRIPT_HASH}'; base-uri 'none'; form-action 'none'`;
+    const body = this.#fillsPage
+      ? this.#body
+      : html`<main><h1>${this.title}</h1><section>${this.#body}</section></main>`;
     return html`<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width,initial-scale=1">
@@ -59,7 +65,7 @@ export class Picture {
 <title>${this.title}</title>
 <style>${markup(styles)}</style></head>
 <body class="hl-page"><div class="hl">
-${this.#body}
+${body}
 </div>
 <script>${markup(CLIENT_SCRIPT)}</script></body></html>
 `.text;
@@ -81,8 +87,9 @@ ${this.#body}
  * ```
  */
 export function stackPictures(title: string, pictures: readonly Picture[]): Picture {
+  requireIterable("stackPictures", "a list of pictures", pictures);
   const sections = pictures.map(
     (picture) => html`<section><h2>${picture.title}</h2>${picture.body}</section>`,
   );
-  return new Picture(title, html`<main><h1>${title}</h1>${sections}</main>`);
+  return new Picture(title, html`<main><h1>${title}</h1>${sections}</main>`, true);
 }

@@ -6,9 +6,10 @@ const light = `--bg:#f5f6f8;--card:#fff;--ink:#16202c;--soft:#556273;--line:#d8d
 const dark = `--bg:#0f141b;--card:#161d27;--ink:#e8eef5;--soft:#9dabbb;--line:#2c3745;--accent:#82b9f6;--deep:#a9d0ff;--l0:#82b9f6;--l1:#f0a065;--l2:#9dabbb;--l3:#c3a2f2;--plus:#4f93e0;--minus:#d97f3f`;
 
 const base = `
-.hl{box-sizing:border-box;color:var(--ink);background:var(--bg);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",sans-serif;-webkit-text-size-adjust:100%;padding:12px}
+.hl{box-sizing:border-box;color:var(--ink);background:var(--card);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",sans-serif;-webkit-text-size-adjust:100%;padding:12px}
 .hl *{box-sizing:border-box}
 .hl-page{margin:0;background:var(--bg)}
+.hl-page .hl{background:none}
 .hl main{max-width:1120px;margin:0 auto;padding:8px 4px 40px}
 .hl h1{font-size:26px;line-height:1.25;margin:4px 0 14px;letter-spacing:-.01em;text-wrap:balance}
 .hl h2{font-size:18px;margin:0 0 4px}
@@ -75,6 +76,10 @@ const base = `
 .hl .guesses tbody th{border-top:1px solid var(--line);font-family:inherit}
 .hl .guesses .on{font-weight:700}
 .hl .guesses .meter{min-width:70px;width:30%}
+.hl .plain{border-spacing:0}
+.hl .plain td,.hl .plain th{padding:2px 14px 2px 2px;border-bottom:1px solid var(--line)}
+.hl .plain tbody th{position:static;max-width:none}
+.hl pre{margin:0;white-space:pre-wrap}
 .hl .chart{display:block;width:100%;min-width:440px;max-width:720px;height:auto;font:12px system-ui,sans-serif}
 .hl .chart text{fill:var(--soft)}
 .hl .chart .tick{stroke:var(--line)}

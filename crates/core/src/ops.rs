@@ -76,6 +76,30 @@ impl Scalar {
             Self::Float(x) => x,
         }
     }
+
+    /// Fails if `dtype` counts whole numbers and this one lies outside its range: a number that wraps around or stops at
+    /// a bound is never what was meant.
+    pub(crate) fn check_range(self, op: &'static str, dtype: DType) -> Result<()> {
+        let (low, high) = match dtype {
+            DType::U8 => (0, i64::from(u8::MAX)),
+            DType::U32 => (0, i64::from(u32::MAX)),
+            DType::I64 => (i64::MIN, i64::MAX),
+            _ => return Ok(()),
+        };
+        let within = match self {
+            Self::Bool(_) => true,
+            Self::Int(i) => (low..=high).contains(&i),
+            Self::Float(x) => x.trunc() >= low as f64 && x.trunc() <= high as f64,
+        };
+        if within {
+            return Ok(());
+        }
+        Err(Error::WrongDtype {
+            op,
+            expected: format!("a number from {low} to {high} for {}", dtype.name()),
+            got: self.as_f64().to_string(),
+        })
+    }
 }
 
 /// An argument of a type that operations take.

@@ -8,7 +8,7 @@ use crate::boundary::invalid;
 use crate::memory;
 use crate::persistent::Persistent;
 use crate::tensor::{EngineTensor, tensor_of};
-use hooklens_core::hooks::{CallSite, CallbackId, Trampoline};
+use hooklens_core::hooks::{CallSite, CallbackId, Direction, Trampoline};
 use hooklens_core::{Error, Result, Tensor};
 use napi::bindgen_prelude::{FromNapiValue, ToNapiValue, Unknown};
 use napi::{Env, check_status, sys};
@@ -96,7 +96,7 @@ impl Trampoline for JsTrampoline {
 unsafe fn call(
     env: sys::napi_env,
     callback: CallbackId,
-    CallSite { point, direction, name }: CallSite<'_>,
+    CallSite { direction, name, is_own, .. }: CallSite<'_>,
     value: &Tensor,
 ) -> Result<Option<Tensor>> {
     let run = TRAMPOLINE.with(|trampoline| trampoline.get(env)).ok_or_else(|| Error::Internal {
@@ -107,9 +107,9 @@ unsafe fn call(
         let args = (|| {
             Ok([
                 f64::to_napi_value(env, callback.0 as f64)?,
-                u32::to_napi_value(env, point.0)?,
-                <&str>::to_napi_value(env, direction.name())?,
-                <&str>::to_napi_value(env, name)?,
+                bool::to_napi_value(env, direction == Direction::Backward)?,
+                // Strings are costly to make, and TypeScript knows the point's own.
+                Option::to_napi_value(env, (!is_own).then_some(name))?,
                 EngineTensor::to_napi_value(env, value.clone().into())?,
             ])
         })();

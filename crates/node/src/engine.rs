@@ -72,7 +72,7 @@ pub fn set_grad_enabled(on: Flag) -> bool {
 
 #[napi]
 pub fn live_tensors() -> f64 {
-    handles::live() as f64
+    handles::live::<Tensor>() as f64
 }
 
 #[napi]

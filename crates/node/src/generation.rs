@@ -94,6 +94,16 @@ impl EngineGeneration {
     }
 
     #[napi]
+    pub fn end(&self, env: Env) -> napi::Result<()> {
+        boundary(&env, || {
+            self.with(|generation| {
+                generation.end();
+                Ok(())
+            })
+        })
+    }
+
+    #[napi]
     pub fn sequences(&self, env: Env) -> napi::Result<EngineTensor> {
         boundary_making(&env, || self.with(|generation| generation.sequences().map(EngineTensor::from)))
     }

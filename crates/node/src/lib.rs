@@ -3,8 +3,8 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`engine`] | the functions of the `Engine` interface (`ts/engine/engine.ts`) |
-//! | [`tensor`], [`handles`] | the class `EngineTensor`; the tensors that its objects stand for |
-//! | [`registry`], [`cache`] | the classes `EngineRegistry` and `EngineCache` |
+//! | [`tensor`], [`registry`], [`cache`] | the classes `EngineTensor`, `EngineRegistry` and `EngineCache` |
+//! | [`class`], [`handles`] | classes defined by hand; the values that their objects stand for |
 //! | [`model`] | the classes `EngineModel` and `EngineRun` |
 //! | [`loading`] | the class `EngineLoading` |
 //! | [`generation`], [`kv_cache`] | the classes `EngineGeneration` and `EngineKvCache` |
@@ -23,6 +23,7 @@ mod bits;
 mod boundary;
 mod cache;
 mod callbacks;
+mod class;
 mod engine;
 mod fields;
 mod files;
@@ -38,7 +39,8 @@ mod tensor;
 
 #[napi_derive::napi(module_exports)]
 pub fn init(mut exports: napi::bindgen_prelude::Object<'_>, env: napi::Env) -> napi::Result<()> {
-    tensor::register(&mut exports, &env)
+    tensor::register(&mut exports, &env)?;
+    registry::register(&mut exports, &env)
 }
 
 /// Asks Node for the newest behaviour: finalizers then run inside garbage collection, so that a loop that never awaits

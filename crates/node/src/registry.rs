@@ -4,28 +4,59 @@ use crate::args::{Flag, Int, List, Text, Whole};
 use crate::boundary::{boundary, boundary_making, thrown};
 use crate::cache::EngineCache;
 use crate::callbacks::JsTrampoline;
+use crate::class::{self, Call, Class, members};
 use crate::fields::Fields;
-use crate::tensor::{Passed, Passing, Tensors};
+use crate::handles::{Held, Table};
+use crate::persistent::Persistent;
+use crate::tensor::{Passing, Tensors};
 use hooklens_core::hooks::{
-    self, AddOptions, BodyKind, CallbackId, CaptureOptions, Direction, HandleId, HookBody, HookFilter, HookPointId,
-    HookRegistry, Intervention, PointInfo, PosSlice,
+    self, AddOptions, BodyKind, CallbackId, CaptureOptions, Direction, HandleId, HandleInfo, HookBody, HookFilter,
+    HookPointId, HookRegistry, Intervention, PointInfo, PosSlice,
 };
 use hooklens_core::{DType, Error, Result};
-use napi::Env;
-use napi::bindgen_prelude::ClassInstance;
+use napi::bindgen_prelude::{ClassInstance, Object, ToNapiValue};
+use napi::{Env, sys};
 use napi_derive::napi;
+use std::cell::RefCell;
+use std::ffi::CStr;
 use std::sync::Arc;
+use std::thread::LocalKey;
 
-#[napi]
-pub struct EngineRegistry {
-    inner: HookRegistry,
+thread_local! {
+    static REGISTRIES: RefCell<Table<HookRegistry>> = RefCell::default();
+    static CLASS: Persistent = const { Persistent::new() };
 }
+
+impl Held for HookRegistry {
+    const WHAT: &'static str = "hook registry";
+    const MARK: u64 = 0x7e46_0000_0000_0000;
+    fn table() -> &'static LocalKey<RefCell<Table<Self>>> {
+        &REGISTRIES
+    }
+}
+
+impl Class for HookRegistry {
+    const NAME: &'static CStr = c"EngineRegistry";
+    fn constructor() -> &'static LocalKey<Persistent> {
+        &CLASS
+    }
+}
+
+/// A registry on its way to JavaScript.
+pub struct EngineRegistry(HookRegistry);
 
 impl EngineRegistry {
     /// Shares a registry with JavaScript, whose functions it may call from now on.
     pub(crate) fn of(inner: HookRegistry) -> Self {
         inner.set_trampoline(Arc::new(JsTrampoline));
-        Self { inner }
+        Self(inner)
+    }
+}
+
+impl ToNapiValue for EngineRegistry {
+    unsafe fn to_napi_value(env: sys::napi_env, Self(registry): Self) -> napi::Result<sys::napi_value> {
+        // SAFETY: the caller's promise.
+        unsafe { class::instance(env, registry) }
     }
 }
 
@@ -102,10 +133,20 @@ fn body(fields: &Fields) -> napi::Result<HookBody> {
     }
 }
 
+fn add_options(fields: &Fields) -> napi::Result<AddOptions> {
+    Ok(AddOptions {
+        permanent: flag(fields, c"permanent")?,
+        level: level(fields)?,
+        prepend: flag(fields, c"prepend")?,
+        aliases: fields.optional(c"aliases")?.map_or_else(Vec::new, texts),
+        allow_shape_change: flag(fields, c"allowShapeChange")?,
+    })
+}
+
 fn capture_options(fields: &Fields) -> napi::Result<CaptureOptions> {
     let dtype = fields.optional::<Text>(c"dtype")?;
     Ok(CaptureOptions {
-        key: None,
+        key: fields.optional::<Text>(c"key")?.map(|key| key.0),
         remove_batch_dim: flag(fields, c"removeBatchDim")?,
         pos_slice: fields.optional(c"posSlice")?.as_ref().map(pos_slice).transpose()?,
         dtype: dtype.map(|Text(name)| DType::from_name(&name)).transpose().map_err(thrown)?,
@@ -129,94 +170,114 @@ pub fn act_name(env: Env, short: Fields) -> napi::Result<String> {
     boundary(&env, || Ok(hooks::act_name(&name, layer, part.as_deref())))
 }
 
-#[napi]
-impl EngineRegistry {
-    #[napi]
-    pub fn points(&self, env: Env) -> napi::Result<Vec<Point>> {
-        let point = |p: &PointInfo| Point { name: p.name.clone(), axes: p.axes.clone(), default: p.default };
-        boundary(&env, || Ok(self.inner.points().map(point).collect()))
-    }
+fn name(call: &Call<HookRegistry>, at: usize) -> napi::Result<Option<String>> {
+    Ok(call.arg::<Option<Text>>(at)?.map(|Text(name)| name))
+}
 
-    #[napi]
-    pub fn add(&self, env: Env, point: Whole, dir: Text, body_of: Fields, options: Fields) -> napi::Result<f64> {
-        let (dir, body) = (direction(dir)?, body(&body_of)?);
-        let options = AddOptions {
-            permanent: flag(&options, c"permanent")?,
-            level: level(&options)?,
-            prepend: flag(&options, c"prepend")?,
-            aliases: options.optional(c"aliases")?.map_or_else(Vec::new, texts),
+fn numbers(handles: Vec<HandleId>) -> Vec<f64> {
+    handles.into_iter().map(|handle| handle.0 as f64).collect()
+}
+
+fn attached(info: HandleInfo) -> Attached {
+    Attached {
+        handle: info.handle.0 as f64,
+        point: info.point.0,
+        dir: info.direction.name(),
+        permanent: info.permanent,
+        level: info.level,
+        callback: match info.body {
+            BodyKind::Callback(id) => Some(id.0 as f64),
+            BodyKind::Intervention | BodyKind::Capture => None,
+        },
+    }
+}
+
+/// Defines the class and exports it.
+pub(crate) fn register(exports: &mut Object<'_>, env: &Env) -> napi::Result<()> {
+    let members = members! { HookRegistry:
+        method c"points" => |call| {
+            let point = |p: &PointInfo| Point { name: p.name.clone(), axes: p.axes.clone(), default: p.default };
+            boundary(&call.env, || Ok(call.value()?.points().map(point).collect::<Vec<_>>()))
         };
-        boundary(&env, || Ok(self.inner.add(point_id(point)?, dir, body, options)?.0 as f64))
-    }
-
-    #[napi]
-    pub fn remove(&self, env: Env, handle: Whole) -> napi::Result<bool> {
-        boundary(&env, || Ok(self.inner.remove(HandleId(handle.0 as u64))))
-    }
-
-    #[napi]
-    pub fn remove_where(&self, env: Env, filter: Fields) -> napi::Result<Vec<f64>> {
-        let filter = HookFilter {
-            point: filter.optional(c"point")?.map(point_id).transpose().map_err(thrown)?,
-            direction: filter.optional(c"dir")?.map(direction).transpose()?,
-            including_permanent: flag(&filter, c"includingPermanent")?,
-            level: level(&filter)?,
+        method c"add" => |call| {
+            let (point, direction) = (call.arg(0)?, direction(call.arg(1)?)?);
+            let (body, options) = (body(&call.arg(2)?)?, add_options(&call.arg(3)?)?);
+            boundary(&call.env, || Ok(call.value()?.add(point_id(point)?, direction, body, options)?.0 as f64))
         };
-        boundary(&env, || Ok(self.inner.remove_where(filter).into_iter().map(|handle| handle.0 as f64).collect()))
-    }
-
-    #[napi]
-    pub fn list(&self, env: Env, point: Option<Whole>) -> napi::Result<Vec<Attached>> {
-        boundary(&env, || {
-            let attached = self.inner.list(point.map(point_id).transpose()?).into_iter().map(|info| Attached {
-                handle: info.handle.0 as f64,
-                point: info.point.0,
-                dir: info.direction.name(),
-                permanent: info.permanent,
-                level: info.level,
-                callback: match info.body {
-                    BodyKind::Callback(id) => Some(id.0 as f64),
-                    BodyKind::Intervention | BodyKind::Capture => None,
-                },
-            });
-            Ok(attached.collect())
-        })
-    }
-
-    #[napi]
-    pub fn select(&self, env: Env, names: List<Text>) -> napi::Result<Vec<u32>> {
-        let names = texts(names);
-        boundary(&env, || Ok(self.inner.select(&names)?.into_iter().map(|point| point.0).collect()))
-    }
-
-    #[napi]
-    pub fn fire(&self, env: Env, point: Whole, x: Passing, name: Option<Text>) -> napi::Result<Passed> {
-        boundary_making(&env, || {
-            let (point, tensor) = (point_id(point)?, x.tensor.clone());
-            let passed = match name {
-                None => self.inner.fire(point, tensor)?,
-                Some(Text(name)) => self.inner.fire_as(point, &name, tensor)?,
+        method c"capture" => |call| {
+            let (List(points), direction) = (call.arg::<List<Whole>>(0)?, direction(call.arg(1)?)?);
+            let cache = call.arg::<ClassInstance<'_, EngineCache>>(2)?.inner.clone();
+            let (capture, options) = (capture_options(&call.arg(3)?)?, add_options(&call.arg(4)?)?);
+            boundary(&call.env, || {
+                let points = points.into_iter().map(point_id).collect::<Result<Vec<_>>>()?;
+                let body = HookBody::Capture { cache, options: capture };
+                call.value()?.add_to_all(&points, direction, &body, &options).map(numbers)
+            })
+        };
+        method c"remove" => |call| {
+            let Whole(handle) = call.arg(0)?;
+            boundary(&call.env, || Ok(call.value()?.remove(HandleId(handle as u64))))
+        };
+        method c"removeAll" => |call| {
+            let List(handles) = call.arg::<List<Whole>>(0)?;
+            boundary(&call.env, || {
+                let registry = call.value()?;
+                for Whole(handle) in handles {
+                    registry.remove(HandleId(handle as u64));
+                }
+                Ok(())
+            })
+        };
+        method c"removeWhere" => |call| {
+            let filter: Fields = call.arg(0)?;
+            let filter = HookFilter {
+                point: filter.optional(c"point")?.map(point_id).transpose().map_err(thrown)?,
+                direction: filter.optional(c"dir")?.map(direction).transpose()?,
+                including_permanent: flag(&filter, c"includingPermanent")?,
+                level: level(&filter)?,
             };
-            Ok(x.replaced_by(passed))
-        })
-    }
-
-    #[napi]
-    pub fn fire_gradient(&self, env: Env, point: Whole, gradient: Passing, name: Option<Text>) -> napi::Result<Passed> {
-        boundary(&env, || {
-            let name = name.as_ref().map(|Text(name)| name.as_str());
-            let passed = self.inner.fire_gradient(point_id(point)?, name, gradient.tensor.clone())?;
-            Ok(gradient.replaced_by(passed))
-        })
-    }
-
-    #[napi]
-    pub fn recorded(&self, env: Env) -> napi::Result<u32> {
-        boundary(&env, || Ok(u32::try_from(self.inner.recorded()).unwrap_or(u32::MAX)))
-    }
-
-    #[napi]
-    pub fn drain_released(&self, env: Env) -> napi::Result<Vec<f64>> {
-        boundary(&env, || Ok(self.inner.drain_released().into_iter().map(|id| id.0 as f64).collect()))
-    }
+            boundary(&call.env, || Ok(numbers(call.value()?.remove_where(filter))))
+        };
+        method c"list" => |call| {
+            let point: Option<Whole> = call.arg(0)?;
+            boundary(&call.env, || {
+                let point = point.map(point_id).transpose()?;
+                Ok(call.value()?.list(point).into_iter().map(attached).collect::<Vec<_>>())
+            })
+        };
+        method c"select" => |call| {
+            let names = texts(call.arg(0)?);
+            boundary(&call.env, || {
+                Ok(call.value()?.select(&names)?.into_iter().map(|point| point.0).collect::<Vec<_>>())
+            })
+        };
+        method c"fire" => |call| {
+            let (point, x, name) = (call.arg(0)?, call.arg::<Passing>(1)?, name(call, 2)?);
+            boundary_making(&call.env, || {
+                let (registry, point, tensor) = (call.value()?, point_id(point)?, x.tensor.clone());
+                let passed = match &name {
+                    None => registry.fire(point, tensor)?,
+                    Some(name) => registry.fire_as(point, name, tensor)?,
+                };
+                Ok(x.replaced_by(passed))
+            })
+        };
+        method c"fireGradient" => |call| {
+            let (point, gradient, name) = (call.arg(0)?, call.arg::<Passing>(1)?, name(call, 2)?);
+            boundary(&call.env, || {
+                let (registry, point) = (call.value()?, point_id(point)?);
+                let passed = registry.fire_gradient(point, name.as_deref(), gradient.tensor.clone())?;
+                Ok(gradient.replaced_by(passed))
+            })
+        };
+        method c"recorded" => |call| {
+            boundary(&call.env, || Ok(u32::try_from(call.value()?.recorded()).unwrap_or(u32::MAX)))
+        };
+        method c"drainReleased" => |call| {
+            boundary(&call.env, || {
+                Ok(call.value()?.drain_released().into_iter().map(|id| id.0 as f64).collect::<Vec<_>>())
+            })
+        };
+    };
+    class::define::<HookRegistry>(exports, env, &members)
 }

@@ -1,23 +1,40 @@
-//! The class `EngineTensor`: a wrapper that holds one tensor until it is disposed or collected.
-//!
-//! It is defined by hand, unlike the other classes: a wrapper is made for every result of every operation and for every
-//! hook, and the bookkeeping that napi's macros add to an object costs as much as making the object itself.
+//! The class `EngineTensor`: a wrapper that holds one tensor until it is disposed or collected. One is made for every
+//! result of every operation and for every hook.
 
-use crate::args::{Flag, Text, argument, kind, list};
+use crate::args::{Flag, Text, Whole, argument, list};
 use crate::bits::TypedArray;
 use crate::boundary::{boundary, boundary_making, thrown};
-use crate::handles::{self, Word};
+use crate::class::{self, Call, Class, members};
+use crate::handles::{self, Held, Table};
 use crate::memory;
 use crate::persistent::Persistent;
 use hooklens_core::{BackwardOptions, Result, Tensor, device::device_from_name};
-use napi::bindgen_prelude::{FromNapiValue, JsValue, Object, ToNapiValue};
-use napi::{Env, JsError, check_status, sys};
-use std::ffi::c_void;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::null_mut;
+use napi::bindgen_prelude::{FromNapiValue, Object, ToNapiValue};
+use napi::{Env, check_status, sys};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::CStr;
+use std::thread::LocalKey;
 
 thread_local! {
+    static TENSORS: RefCell<Table<Tensor>> = RefCell::default();
     static CLASS: Persistent = const { Persistent::new() };
+    static SHAPES: Shapes = Shapes::default();
+}
+
+impl Held for Tensor {
+    const WHAT: &'static str = "tensor";
+    const MARK: u64 = 0x7e45_0000_0000_0000;
+    fn table() -> &'static LocalKey<RefCell<Table<Self>>> {
+        &TENSORS
+    }
+}
+
+impl Class for Tensor {
+    const NAME: &'static CStr = c"EngineTensor";
+    fn constructor() -> &'static LocalKey<Persistent> {
+        &CLASS
+    }
 }
 
 /// A tensor on its way to JavaScript.
@@ -31,30 +48,9 @@ impl From<Tensor> for EngineTensor {
 
 impl ToNapiValue for EngineTensor {
     unsafe fn to_napi_value(env: sys::napi_env, Self(tensor): Self) -> napi::Result<sys::napi_value> {
-        let class = CLASS.with(|class| class.get(env));
-        let class = class.ok_or_else(|| napi::Error::from_reason("EngineTensor is not registered here"))?;
-        let mut object = null_mut();
-        // SAFETY: `env` is live, and the class was made in it. A wrapper that fails to be made is released at once.
-        unsafe {
-            check_status!(sys::napi_new_instance(env, class, 0, null_mut(), &mut object))?;
-            let word = handles::hold(tensor);
-            let status = sys::napi_wrap(env, object, word, Some(finalize), null_mut(), null_mut());
-            if status != sys::Status::napi_ok {
-                drop(handles::release(word));
-            }
-            check_status!(status)?;
-        }
-        Ok(object)
+        // SAFETY: the caller's promise.
+        unsafe { class::instance(env, tensor) }
     }
-}
-
-/// Runs inside garbage collection: it must not touch JavaScript.
-unsafe extern "C" fn finalize(env: sys::napi_env, word: *mut c_void, _hint: *mut c_void) {
-    // A panic in some drop must not unwind into V8; there is nobody to tell.
-    let _ = catch_unwind(AssertUnwindSafe(|| {
-        drop(handles::release(word));
-        memory::report_freed(&Env::from_raw(env));
-    }));
 }
 
 argument!(TensorArg, Tensors, MaybeTensor, Passing);
@@ -139,164 +135,99 @@ impl FromNapiValue for MaybeTensor {
 /// `env` and `value` must be live.
 pub(crate) unsafe fn tensor_of(env: sys::napi_env, value: sys::napi_value) -> Result<Tensor> {
     // SAFETY: the caller's promise.
-    handles::held(unsafe { unwrap(env, value) }?)
-}
-
-/// # Safety
-/// `env` and `value` must be live.
-unsafe fn unwrap(env: sys::napi_env, value: sys::napi_value) -> Result<Word> {
-    let mut word = null_mut();
-    // SAFETY: the caller's promise; what is not a wrapper is refused by the call.
-    match unsafe { sys::napi_unwrap(env, value, &mut word) } {
-        sys::Status::napi_ok => Ok(word),
-        // SAFETY: as above.
-        _ => Err(handles::not_ours(&unsafe { kind(env, value) })),
-    }
-}
-
-/// One call of a method, with up to two arguments; those that were not passed are undefined.
-struct Call {
-    env: Env,
-    this: Word,
-    args: [sys::napi_value; 2],
-}
-
-impl Call {
-    fn tensor(&self) -> Result<Tensor> {
-        handles::held(self.this)
-    }
-
-    fn arg<T: FromNapiValue>(&self, at: usize) -> napi::Result<T> {
-        // SAFETY: the values came with the call that we are in.
-        unsafe { T::from_napi_value(self.env.raw(), self.args[at]) }
-    }
-}
-
-/// Unpacks a call, runs `method`, and hands over its result or throws its error.
-///
-/// # Safety
-/// Both must be what Node passed to the callback.
-unsafe fn invoke<T: ToNapiValue>(
-    env: sys::napi_env,
-    info: sys::napi_callback_info,
-    method: impl FnOnce(&Call) -> napi::Result<T>,
-) -> sys::napi_value {
-    let run = || {
-        let (mut this, mut count, mut args) = (null_mut(), 2, [null_mut(); 2]);
-        // SAFETY: the caller's promise; there is room for the two arguments asked for.
-        unsafe {
-            check_status!(sys::napi_get_cb_info(env, info, &mut count, args.as_mut_ptr(), &mut this, null_mut()))?;
-            let this = unwrap(env, this).map_err(thrown)?;
-            T::to_napi_value(env, method(&Call { env: Env::from_raw(env), this, args })?)
-        }
-    };
-    let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| Err(crate::boundary::panicked(payload)));
-    result.unwrap_or_else(|error| {
-        // SAFETY: a live environment, with no exception pending.
-        unsafe { JsError::from(error).throw_into(env) };
-        null_mut()
-    })
-}
-
-/// Makes `napi_property_descriptor`s of Rust closures.
-macro_rules! members {
-    ($( $kind:ident $name:literal => $body:expr; )*) => { [ $( {
-        unsafe extern "C" fn member(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-            // SAFETY: Node calls this with live pointers.
-            unsafe { invoke(env, info, $body) }
-        }
-        members!(@ $kind $name member)
-    } ),* ] };
-    (@ get $name:literal $member:ident) => { descriptor($name, None, Some($member)) };
-    (@ method $name:literal $member:ident) => { descriptor($name, Some($member), None) };
-}
-
-fn descriptor(
-    name: &'static std::ffi::CStr,
-    method: sys::napi_callback,
-    getter: sys::napi_callback,
-) -> sys::napi_property_descriptor {
-    sys::napi_property_descriptor {
-        utf8name: name.as_ptr(),
-        name: null_mut(),
-        method,
-        getter,
-        setter: None,
-        value: null_mut(),
-        attributes: sys::PropertyAttributes::configurable | sys::PropertyAttributes::writable,
-        data: null_mut(),
-    }
+    handles::held(unsafe { class::unwrap::<Tensor>(env, value) }?)
 }
 
 fn wrap(tensor: Tensor) -> EngineTensor {
     EngineTensor(tensor)
 }
 
-fn with<T>(call: &Call, look: impl FnOnce(&Tensor) -> T) -> napi::Result<T> {
-    call.tensor().map(|tensor| look(&tensor)).map_err(thrown)
+fn with<T>(call: &Call<Tensor>, look: impl FnOnce(&Tensor) -> T) -> napi::Result<T> {
+    call.value().map(|tensor| look(&tensor)).map_err(thrown)
 }
 
-unsafe extern "C" fn construct(_env: sys::napi_env, _info: sys::napi_callback_info) -> sys::napi_value {
-    // Whoever makes one in JavaScript gets an object without a tensor, which every method refuses.
-    null_mut()
+/// Shapes as JavaScript sees them: arrays are costly to make, and a run has few shapes. They are frozen, hence shared.
+#[derive(Default)]
+struct Shapes(RefCell<HashMap<Box<[usize]>, Persistent>>);
+
+impl Shapes {
+    /// More shapes than this are those of a program that never has the same twice.
+    const MANY: usize = 256;
+
+    fn get(&self, env: &Env, dims: &[usize]) -> napi::Result<sys::napi_value> {
+        if let Some(shape) = self.0.borrow().get(dims).and_then(|kept| kept.get(env.raw())) {
+            return Ok(shape);
+        }
+        let sizes: Vec<f64> = dims.iter().map(|&d| d as f64).collect();
+        // SAFETY: a live environment, and an array that was just made in it.
+        let shape = unsafe {
+            let shape = Vec::to_napi_value(env.raw(), sizes)?;
+            check_status!(sys::napi_object_freeze(env.raw(), shape))?;
+            shape
+        };
+        let mut kept = self.0.borrow_mut();
+        if kept.len() < Self::MANY {
+            kept.entry(dims.into()).or_insert_with(Persistent::new).set(env, shape)?;
+        }
+        Ok(shape)
+    }
+}
+
+/// A value of JavaScript's own.
+struct Value(sys::napi_value);
+
+impl ToNapiValue for Value {
+    unsafe fn to_napi_value(_env: sys::napi_env, Self(value): Self) -> napi::Result<sys::napi_value> {
+        Ok(value)
+    }
 }
 
 /// Defines the class and exports it.
 pub(crate) fn register(exports: &mut Object<'_>, env: &Env) -> napi::Result<()> {
-    let members = members! {
-        get c"shape" => |call| with(call, |t| t.dims().iter().map(|&d| d as f64).collect::<Vec<_>>());
+    let members = members! { Tensor:
+        get c"shape" => |call| {
+            let tensor = call.value().map_err(thrown)?;
+            SHAPES.with(|shapes| shapes.get(&call.env, tensor.dims())).map(Value)
+        };
         get c"dtype" => |call| with(call, |t| t.dtype().name());
         get c"device" => |call| with(call, Tensor::device_name);
         get c"requiresGrad" => |call| with(call, Tensor::requires_grad);
         get c"isLeaf" => |call| with(call, Tensor::is_leaf);
         get c"gradFn" => |call| with(call, Tensor::grad_fn);
-        get c"isDisposed" => |call| Ok(handles::is_disposed(call.this));
+        get c"isDisposed" => |call| Ok(handles::is_disposed::<Tensor>(call.this));
         method c"toBits" => |call| boundary(&call.env, || {
-            TypedArray::of(call.tensor()?)
+            TypedArray::of(call.value()?)
         });
-        method c"requiringGrad" => |call| boundary(&call.env, || call.tensor()?.requiring_grad().map(wrap));
-        method c"detach" => |call| boundary(&call.env, || Ok(wrap(call.tensor()?.detach()?)));
-        method c"share" => |call| boundary(&call.env, || call.tensor().map(wrap));
-        method c"grad" => |call| boundary(&call.env, || Ok(call.tensor()?.grad()?.map(wrap)));
+        method c"requiringGrad" => |call| boundary(&call.env, || call.value()?.requiring_grad().map(wrap));
+        method c"detach" => |call| boundary(&call.env, || Ok(wrap(call.value()?.detach()?)));
+        method c"share" => |call| boundary(&call.env, || call.value().map(wrap));
+        method c"grad" => |call| boundary(&call.env, || Ok(call.value()?.grad()?.map(wrap)));
         method c"setGrad" => |call| {
             let MaybeTensor(grad) = call.arg(0)?;
-            boundary(&call.env, || call.tensor()?.set_grad(grad.as_ref()))
+            boundary(&call.env, || call.value()?.set_grad(grad.as_ref()))
         };
-        method c"retainGrad" => |call| boundary(&call.env, || call.tensor()?.retain_grad());
+        method c"retainGrad" => |call| boundary(&call.env, || call.value()?.retain_grad());
         method c"assign" => |call| {
             let TensorArg(value) = call.arg(0)?;
-            boundary(&call.env, || call.tensor()?.assign(&value))
+            boundary(&call.env, || call.value()?.assign(&value))
         };
         method c"backward" => |call| {
             let (MaybeTensor(seed), Flag(retain_graph)) = (call.arg(0)?, call.arg(1)?);
-            boundary_making(&call.env, || call.tensor()?.backward(seed.as_ref(), BackwardOptions { retain_graph }))
+            boundary_making(&call.env, || call.value()?.backward(seed.as_ref(), BackwardOptions { retain_graph }))
         };
         method c"to" => |call| {
             let Text(device) = call.arg(0)?;
-            boundary_making(&call.env, || call.tensor()?.to_device(&device_from_name(&device)?).map(wrap))
+            boundary_making(&call.env, || call.value()?.to_device(&device_from_name(&device)?).map(wrap))
         };
-        method c"display" => |call| boundary(&call.env, || call.tensor()?.display());
+        method c"display" => |call| {
+            let threshold: Option<Whole> = call.arg(0)?;
+            boundary(&call.env, || call.value()?.display(threshold.map(|Whole(elements)| elements)))
+        };
         method c"dispose" => |call| {
-            drop(handles::dispose(call.this));
+            drop(handles::dispose::<Tensor>(call.this));
             memory::report(&call.env);
             Ok(())
         };
     };
-    let name = c"EngineTensor";
-    let mut class = null_mut();
-    // SAFETY: a live environment; names and callbacks are static, and the length is the list's.
-    unsafe {
-        check_status!(sys::napi_define_class(
-            env.raw(),
-            name.as_ptr(),
-            name.count_bytes() as isize,
-            Some(construct),
-            null_mut(),
-            members.len(),
-            members.as_ptr(),
-            &mut class,
-        ))?;
-        check_status!(sys::napi_set_named_property(env.raw(), exports.raw(), name.as_ptr(), class))?;
-    }
-    CLASS.with(|kept| kept.set(env, class))
+    class::define::<Tensor>(exports, env, &members)
 }

@@ -2,10 +2,10 @@
 //! transformers' `GPTNeoXForCausalLM`.
 //!
 //! Quirks: queries, keys and values are one matrix whose rows are ordered (head, {q, k, v}, feature); a quarter of each
-//! head is rotated unless the configuration says otherwise; attention and MLP read the same residual stream through norms
-//! of their own unless `use_parallel_residual` is false; the base and the share of the rotation are `rotary_emb_base` and
-//! `rotary_pct` outside `rope_parameters`, and other families' names for them are not looked at; old checkpoints carry
-//! causal masks and tables of rotations.
+//! head is rotated unless the configuration says otherwise, and a `head_dim` changes nothing but that; attention and MLP
+//! read the same residual stream through norms of their own unless `use_parallel_residual` is false; the base and the
+//! share of the rotation are `rotary_emb_base` and `rotary_pct` outside `rope_parameters`, and other families' names for
+//! them are not looked at; old checkpoints carry causal masks and tables of rotations.
 
 use super::Family;
 use super::hugging_face::{activation, is_causal, model_name, refuse_the_uncommon};
@@ -14,17 +14,18 @@ use super::weight_map::{BlockMap, Layout, LinearMap, MlpMap, NormMap, QkvMap, We
 use crate::device::DType;
 use crate::error::Result;
 use crate::load::WeightSource;
-use crate::models::config_reader::{ConfigReader, unsupported};
+use crate::models::config_reader::ConfigReader;
 use crate::models::{DefaultPoints, InitConfig, InitMode, ModelConfig, NormKind, Positions, divided};
 use serde_json::Value;
 
 /// Our names of sizes, and this configuration's.
-const KEYS: [(&str, &str); 5] = [
+const KEYS: [(&str, &str); 6] = [
     ("n_layers", "num_hidden_layers"),
     ("n_heads", "num_attention_heads"),
     ("d_mlp", "intermediate_size"),
     ("d_vocab", "vocab_size"),
     ("n_ctx", "max_position_embeddings"),
+    ("rotary_dim", "head_dim"),
 ];
 
 const ROPE: RopeLayout =
@@ -50,10 +51,8 @@ impl Family for GptNeoX {
         let d_model = read.count("hidden_size")?.unwrap_or(6144);
         let n_heads = read.count("num_attention_heads")?.unwrap_or(64);
         let d_head = divided("num_attention_heads", d_model, n_heads)?;
-        if read.count("head_dim")?.is_some_and(|stated| stated != d_head) {
-            let detail = format!("must be hidden_size / num_attention_heads = {d_head} in this family");
-            return Err(unsupported("head_dim", detail));
-        }
+        // Only the rotation asks for it, so that another share of each head is rotated.
+        let rope_head = read.count("head_dim")?.unwrap_or(d_head);
         let n_ctx = read.count("max_position_embeddings")?.unwrap_or(2048);
         let d_vocab = read.count("vocab_size")?.unwrap_or(50432);
         ModelConfig {
@@ -75,7 +74,7 @@ impl Family for GptNeoX {
             normalization: Some(NormKind { centered: true, learned: true }),
             final_rms: false,
             eps: read.positive("layer_norm_eps")?.unwrap_or(1e-5),
-            positions: Positions::Rotary(rotary(&read, &ROPE, d_head, n_ctx)?),
+            positions: Positions::Rotary(rotary(&read, &ROPE, rope_head, n_ctx)?),
             attn_scale: (d_head as f64).sqrt(),
             scale_attn_by_inverse_layer_idx: false,
             attn_scores_soft_cap: None,

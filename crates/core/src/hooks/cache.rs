@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 ///
 /// A key that is stored again keeps its place.
 #[derive(Clone, Default)]
-pub struct CacheStore(Arc<Mutex<IndexMap<String, Slot>>>);
+pub struct CacheStore(Arc<Mutex<IndexMap<Arc<str>, Slot>>>);
 
 struct Slot {
     /// Nothing for a sum of gradients that have different shapes.
@@ -35,7 +35,7 @@ impl CacheStore {
 
     /// The keys, in order.
     pub fn keys(&self) -> Vec<String> {
-        lock(&self.0).iter().filter(|(_, slot)| slot.value.is_some()).map(|(key, _)| key.clone()).collect()
+        lock(&self.0).iter().filter(|(_, slot)| slot.value.is_some()).map(|(key, _)| String::from(&**key)).collect()
     }
 
     /// The number of keys.
@@ -55,6 +55,11 @@ impl CacheStore {
 
     /// Stores a tensor without its history.
     pub fn set(&self, key: &str, value: &Tensor) -> Result<()> {
+        self.store(&key.into(), value)
+    }
+
+    /// [`CacheStore::set`] under a key that is kept as it is.
+    pub(super) fn store(&self, key: &Arc<str>, value: &Tensor) -> Result<()> {
         self.put(key, Slot { value: Some(value.detach()?), sum_of: None });
         Ok(())
     }
@@ -77,11 +82,11 @@ impl CacheStore {
         lock(&self.0).values().filter_map(|slot| slot.value.as_ref()).map(Tensor::byte_size).sum()
     }
 
-    fn put(&self, key: &str, slot: Slot) {
+    fn put(&self, key: &Arc<str>, slot: Slot) {
         let mut map = lock(&self.0);
-        let replaced = match map.get_mut(key) {
+        let replaced = match map.get_mut(&**key) {
             Some(old) => Some(std::mem::replace(old, slot)),
-            None => map.insert(key.to_owned(), slot),
+            None => map.insert(Arc::clone(key), slot),
         };
         drop(map);
         drop(replaced);
@@ -91,8 +96,8 @@ impl CacheStore {
     ///
     /// Gradients of different shapes have no sum. That is an error, or, if they are `kept_apart` under keys of their own,
     /// leaves nothing under this one.
-    pub(super) fn accumulate(&self, key: &str, value: &Tensor, id: SumId, kept_apart: bool) -> Result<()> {
-        let before = lock(&self.0).get(key).filter(|slot| slot.sum_of == Some(id)).map(|slot| slot.value.clone());
+    pub(super) fn accumulate(&self, key: &Arc<str>, value: &Tensor, id: SumId, kept_apart: bool) -> Result<()> {
+        let before = lock(&self.0).get(&**key).filter(|slot| slot.sum_of == Some(id)).map(|slot| slot.value.clone());
         let sum = match before {
             None => Some(value.detach()?),
             Some(Some(before)) if before.dims() == value.dims() => {

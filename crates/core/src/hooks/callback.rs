@@ -21,6 +21,8 @@ pub struct CallSite<'a> {
     pub direction: Direction,
     /// The alias under which it runs, the firing's own name ([`super::HookRegistry::fire_as`]), or the point's.
     pub name: &'a str,
+    /// Whether the name is the point's.
+    pub is_own: bool,
 }
 
 /// How core calls a callback: bindings implement this, and look the number up in a table of their own.

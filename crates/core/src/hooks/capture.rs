@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::tensor::{CT, Tensor};
 use candle_core::Device;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// What a capture stores, and where.
 ///
@@ -100,13 +101,30 @@ impl PosSlice {
 /// A capture attached to a point, its options checked.
 pub(super) struct Capture {
     id: u64,
+    /// Under which values are stored, unless an alias says otherwise.
+    key: Arc<str>,
     store: CacheStore,
     options: CaptureOptions,
     device: Option<Device>,
 }
 
+/// The key of what passes under a name.
+fn default_key(name: &str, direction: Direction) -> Arc<str> {
+    match direction {
+        Direction::Forward => name.into(),
+        Direction::Backward => format!("{name}_grad").into(),
+    }
+}
+
 impl Capture {
-    pub(super) fn new(id: u64, store: CacheStore, options: CaptureOptions) -> Result<Self> {
+    /// `name` and `direction` are those of the point that it is attached to.
+    pub(super) fn new(
+        id: u64,
+        name: &str,
+        direction: Direction,
+        store: CacheStore,
+        options: CaptureOptions,
+    ) -> Result<Self> {
         if let Some(slice) = &options.pos_slice {
             slice.check()?;
         }
@@ -120,39 +138,38 @@ impl Capture {
             });
         }
         let device = options.device.as_deref().map(device_from_name).transpose()?;
-        Ok(Self { id, store, options, device })
+        let key = options.key.as_deref().map_or_else(|| default_key(name, direction), Arc::from);
+        Ok(Self { id, key, store, options, device })
     }
 
-    /// Stores `value`, which passes `point` under `name`, and again under the firing's `own` name if it has one.
+    /// Stores `value`, which passes `point`; under an `alias` in place of the point's name, and under the firing's `own`
+    /// name besides it.
     pub(super) fn store(
         &self,
         point: &PointInfo,
         direction: Direction,
-        name: &str,
+        alias: Option<&str>,
         own: Option<&str>,
         value: &Tensor,
     ) -> Result<()> {
         let kept = self.reduce(point, value)?;
-        let names = match &self.options.key {
-            Some(key) => return self.put(key, direction, false, &kept),
-            None => [Some(name), own],
+        let key = match alias {
+            Some(alias) if self.options.key.is_none() => &default_key(alias, direction),
+            _ => &self.key,
         };
-        for name in names.into_iter().flatten() {
-            let key = match direction {
-                Direction::Forward => Cow::Borrowed(name),
-                Direction::Backward => Cow::Owned(format!("{name}_grad")),
-            };
-            self.put(&key, direction, own.is_some(), &kept)?;
+        self.put(key, direction, own.is_some(), &kept)?;
+        match own {
+            Some(own) if self.options.key.is_none() => self.put(&default_key(own, direction), direction, true, &kept),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
-    fn put(&self, key: &str, direction: Direction, kept_apart: bool, kept: &Tensor) -> Result<()> {
+    fn put(&self, key: &Arc<str>, direction: Direction, kept_apart: bool, kept: &Tensor) -> Result<()> {
         match direction {
-            Direction::Forward => self.store.set(key, kept),
+            Direction::Forward => self.store.store(key, kept),
             Direction::Backward => {
                 let id = SumId { capture: self.id, walk: current_walk() };
-                self.store.accumulate(key, kept, id, kept_apart)
+                self.store.accumulate(key, kept, id, kept_apart && self.options.key.is_none())
             }
         }
     }

@@ -123,35 +123,41 @@ impl Firing<'_> {
         let _nesting = Nesting::enter(info)?;
         for entry in entries {
             if entry.aliases.is_empty() {
-                self.run_entry(entry, info, &info.name, self.name, &mut value)?;
+                self.run_entry(entry, info, None, self.name, &mut value)?;
             }
             for alias in &entry.aliases {
-                self.run_entry(entry, info, alias, None, &mut value)?;
+                self.run_entry(entry, info, Some(alias), None, &mut value)?;
             }
         }
         Ok(value)
     }
 
-    /// Runs a hook under `name`, or more precisely `own`.
+    /// Runs a hook under an `alias`, the firing's `own` name, or the point's.
     fn run_entry(
         &self,
         entry: &Entry,
         info: &PointInfo,
-        name: &str,
+        alias: Option<&str>,
         own: Option<&str>,
         value: &mut Tensor,
     ) -> Result<()> {
         let &Self { registry, point, direction, .. } = self;
         match &entry.body {
             Body::Intervention(edit) => *value = edit.apply(info, value)?,
-            Body::Capture(capture) => capture.store(info, direction, name, own, value)?,
+            Body::Capture(capture) => capture.store(info, direction, alias, own, value)?,
             Body::Callback(token) => {
-                let site = CallSite { point, direction, name: own.unwrap_or(name) };
+                let given = alias.or(own);
+                let site = CallSite { point, direction, name: given.unwrap_or(&info.name), is_own: given.is_none() };
                 let trampoline = registry.trampoline().ok_or_else(|| Error::Internal {
                     detail: "a callback hook is attached but nothing can run it".into(),
                 })?;
                 if let Some(returned) = trampoline.call(token.id, site, value)? {
-                    check_replacement(site.name, value, &returned)?;
+                    let may_reshape =
+                        entry.allow_shape_change && (info.axes.is_empty() || returned.rank() == value.rank());
+                    if !may_reshape {
+                        check_shape(site.name, value, &returned)?;
+                    }
+                    check_kind(site.name, value, &returned)?;
                     *value = returned;
                 }
             }
@@ -160,8 +166,8 @@ impl Firing<'_> {
     }
 }
 
-/// Fails unless `returned` can stand in for `value`.
-fn check_replacement(hook: &str, value: &Tensor, returned: &Tensor) -> Result<()> {
+/// Fails unless `returned` has the shape of `value`.
+fn check_shape(hook: &str, value: &Tensor, returned: &Tensor) -> Result<()> {
     if returned.dims() != value.dims() {
         return Err(Error::HookShape {
             hook: hook.to_owned(),
@@ -169,6 +175,11 @@ fn check_replacement(hook: &str, value: &Tensor, returned: &Tensor) -> Result<()
             got: returned.dims().to_vec(),
         });
     }
+    Ok(())
+}
+
+/// Fails unless `returned` has the dtype of `value`, on the same device.
+fn check_kind(hook: &str, value: &Tensor, returned: &Tensor) -> Result<()> {
     if returned.dtype() != value.dtype() {
         return Err(Error::HookDtype {
             hook: hook.to_owned(),

@@ -33,6 +33,6 @@ pub use capture::{CaptureOptions, PosSlice};
 pub use fire::NESTING_LIMIT;
 pub use intervention::{Edit, Intervention, Number, Operand, PlaceRange, Places, TensorRef};
 pub use names::{act_name, canonical_name};
-pub use point::{HookPointId, PointInfo};
+pub use point::{AxisSize, HookPointId, PointBounds, PointInfo, Reach};
 pub use registry::{AddOptions, BodyKind, Direction, HandleId, HandleInfo, HookBody, HookFilter, HookRegistry};
 pub use scope::Scope;

@@ -15,6 +15,61 @@ pub struct PointInfo {
     pub default: bool,
 }
 
+/// What is known of a point's activations in every run, so that an intervention that cannot fit or cannot take effect is
+/// refused when it is attached.
+#[derive(Clone, Debug, Default)]
+pub struct PointBounds {
+    /// The size of each of the point's axes; empty if nothing is known of any.
+    pub sizes: Vec<AxisSize>,
+    /// On attention maps: which keys a query may see.
+    pub reach: Option<Reach>,
+}
+
+/// What is known of the size of an axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AxisSize {
+    /// Nothing.
+    Any,
+    /// It never is larger.
+    AtMost(usize),
+    /// It is the same in every run.
+    Exactly(usize),
+}
+
+impl AxisSize {
+    /// The size that is never exceeded, if there is one.
+    pub(super) fn most(self) -> Option<usize> {
+        match self {
+            Self::Any => None,
+            Self::AtMost(size) | Self::Exactly(size) => Some(size),
+        }
+    }
+}
+
+/// Which keys a query may see, as far as the layer says it.
+#[derive(Clone, Copy, Debug)]
+pub struct Reach {
+    /// None after itself.
+    pub causal: bool,
+    /// Only so many, the last of which is its own.
+    pub window: Option<usize>,
+}
+
+impl Reach {
+    /// Whether a query never sees a key, both by their positions.
+    pub fn hides(&self, query: i64, key: i64) -> bool {
+        (self.causal && key > query)
+            || self.window.is_some_and(|window| key.saturating_add_unsigned(window as u64) <= query)
+    }
+}
+
+impl PointBounds {
+    /// What is known of the size of an axis.
+    pub(super) fn size(&self, axis: usize) -> AxisSize {
+        self.sizes.get(axis).copied().unwrap_or(AxisSize::Any)
+    }
+}
+
 /// Names that mean the same axis: on attention maps the query axis is the position axis.
 const SYNONYMS: [&[&str]; 4] =
     [&["pos", "query", "query_pos", "position"], &["key", "key_pos"], &["head", "head_index"], &["batch", "row"]];

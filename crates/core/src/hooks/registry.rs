@@ -3,7 +3,7 @@
 use super::callback::{CallbackTable, CallbackToken};
 use super::capture::Capture;
 use super::intervention::{Attached, Intervention};
-use super::{CacheStore, CallbackId, CaptureOptions, HookPointId, PointInfo, Trampoline};
+use super::{CacheStore, CallbackId, CaptureOptions, HookPointId, PointBounds, PointInfo, Trampoline};
 use crate::autograd::lock;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
@@ -95,6 +95,10 @@ pub struct AddOptions {
     /// Run once per alias, each time under that name, instead of once under the point's own. Each run sees what the one
     /// before made of the value. For callbacks and captures only: an edit would be applied several times.
     pub aliases: Vec<String>,
+    /// Let a callback put a value of another shape in place of an activation. What comes after must be able to use it:
+    /// shapes broadcast there as anywhere, or the forward fails. The number of axes must stay at points that declare
+    /// theirs. Not for gradients, which have the shape of what they are gradients of.
+    pub allow_shape_change: bool,
 }
 
 /// A hook's number within its registry, never given out twice.
@@ -143,6 +147,7 @@ pub(super) struct Entry {
     permanent: bool,
     level: Option<u32>,
     pub(super) aliases: Vec<String>,
+    pub(super) allow_shape_change: bool,
     pub(super) body: Body,
 }
 
@@ -157,8 +162,7 @@ pub(super) type Entries = Arc<[Arc<Entry>]>;
 
 struct Slot {
     info: PointInfo,
-    /// The sizes of the axes that are the same in every run.
-    sizes: OnceLock<Vec<Option<usize>>>,
+    bounds: OnceLock<PointBounds>,
     /// By [`Direction`]. Locked only to copy or swap the pointer.
     entries: [RwLock<Entries>; 2],
 }
@@ -203,7 +207,7 @@ impl HookRegistry {
             .into_iter()
             .map(|info| Slot {
                 info,
-                sizes: OnceLock::new(),
+                bounds: OnceLock::new(),
                 entries: Direction::BOTH.map(|_| RwLock::new(Entries::from([]))),
             })
             .collect();
@@ -235,17 +239,24 @@ impl HookRegistry {
         self.slot(point).map(|slot| &slot.info)
     }
 
-    /// Declares the sizes of a point's axes where they are the same in every run (`None` elsewhere), so that an
-    /// intervention that does not fit is refused when it is attached. Once a point; later calls are ignored.
-    pub fn declare_sizes(&self, point: HookPointId, sizes: Vec<Option<usize>>) -> Result<()> {
+    /// Declares what is known of a point's activations. Once a point; later calls are ignored.
+    ///
+    /// # Errors
+    /// `invalid_argument` unless there is a size for each of the point's axes, or for none.
+    pub fn declare(&self, point: HookPointId, bounds: PointBounds) -> Result<()> {
         let slot = self.slot(point)?;
-        if sizes.len() != slot.info.axes.len() {
+        if !bounds.sizes.is_empty() && bounds.sizes.len() != slot.info.axes.len() {
             return Err(Error::InvalidArgument {
                 op: "hookPoints",
-                detail: format!("{} sizes for the {} axes of '{}'", sizes.len(), slot.info.axes.len(), slot.info.name),
+                detail: format!(
+                    "{} sizes for the {} axes of '{}'",
+                    bounds.sizes.len(),
+                    slot.info.axes.len(),
+                    slot.info.name
+                ),
             });
         }
-        slot.sizes.get_or_init(|| sizes);
+        slot.bounds.get_or_init(|| bounds);
         Ok(())
     }
 
@@ -293,6 +304,13 @@ impl HookRegistry {
         options: AddOptions,
     ) -> Result<HandleId> {
         let slot = self.slot(point)?;
+        if options.allow_shape_change && (direction == Direction::Backward || !matches!(body, HookBody::Callback(_))) {
+            return Err(Error::InvalidArgument {
+                op: "addHook",
+                detail: "only functions on activations may change shapes: a gradient has the shape of its activation"
+                    .into(),
+            });
+        }
         let handle = HandleId(self.0.next_handle.fetch_add(1, Ordering::Relaxed));
         let body = match body {
             HookBody::Callback(id) => {
@@ -311,8 +329,9 @@ impl HookRegistry {
                         detail: "aliases would apply the edit several times".into(),
                     });
                 }
-                let sizes = slot.sizes.get().map_or(&[][..], Vec::as_slice);
-                Body::Intervention(Attached::new(&intervention, &tensors, &slot.info, sizes, direction)?)
+                let unknown = PointBounds::default();
+                let bounds = slot.bounds.get().unwrap_or(&unknown);
+                Body::Intervention(Attached::new(&intervention, &tensors, &slot.info, bounds, direction)?)
             }
             HookBody::Capture { cache, options: capture } => {
                 if capture.key.is_some() && options.aliases.len() > 1 {
@@ -321,15 +340,41 @@ impl HookRegistry {
                         detail: "a capture with a key cannot have several aliases".into(),
                     });
                 }
-                Body::Capture(Capture::new(handle.0, cache, capture)?)
+                Body::Capture(Capture::new(handle.0, &slot.info.name, direction, cache, capture)?)
             }
         };
-        let AddOptions { permanent, level, prepend, aliases } = options;
-        let entry = Arc::new(Entry { handle, permanent, level, aliases, body });
+        let AddOptions { permanent, level, prepend, aliases, allow_shape_change } = options;
+        let entry = Arc::new(Entry { handle, permanent, level, aliases, allow_shape_change, body });
         let mut handles = lock(&self.0.handles);
         handles.insert(handle, (point, direction));
         self.change(point, direction, |list| list.insert(if prepend { 0 } else { list.len() }, entry))?;
         Ok(handle)
+    }
+
+    /// Attaches a hook to each of several points, or to none if one of them refuses it.
+    ///
+    /// # Errors
+    /// As of [`HookRegistry::add`].
+    pub fn add_to_all(
+        &self,
+        points: &[HookPointId],
+        direction: Direction,
+        body: &HookBody,
+        options: &AddOptions,
+    ) -> Result<Vec<HandleId>> {
+        let mut added = Vec::with_capacity(points.len());
+        for &point in points {
+            match self.add(point, direction, body.clone(), options.clone()) {
+                Ok(handle) => added.push(handle),
+                Err(error) => {
+                    for handle in added {
+                        self.remove(handle);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(added)
     }
 
     /// Detaches a hook; false if it was gone already.

@@ -11,6 +11,9 @@ const MAX_HEADER_BYTES: u64 = 100_000_000;
 /// More axes than any model has; shape arithmetic elsewhere may rely on it.
 const MAX_RANK: usize = 32;
 
+/// What a repository holds in place of a large file.
+const GIT_LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
+
 /// What a header says.
 pub(super) struct Header {
     /// Tensors by their place in the file.
@@ -25,6 +28,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Header, String> {
     let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
         return Err(format!("is {} bytes long; a safetensors file has at least 8", bytes.len()));
     };
+    if bytes.starts_with(GIT_LFS) {
+        return Err("is a Git LFS pointer, not the file itself; fetch that with 'git lfs pull'".to_owned());
+    }
     let length = u64::from_le_bytes(*length);
     if length > MAX_HEADER_BYTES {
         return Err(format!("claims a header of {length} bytes; at most {MAX_HEADER_BYTES} are allowed"));
@@ -174,6 +180,7 @@ mod tests {
             ("[]".into(), 0, "invalid header"),
             ("{".into(), 0, "invalid header"),
             (r#"{"x":1}"#.into(), 0, "tensor 'x'"),
+            (format!(r#"{{"x":{}}}"#, "[".repeat(100_000)), 0, "invalid header"),
             (
                 r#"{"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#
                     .into(),
@@ -191,6 +198,8 @@ mod tests {
             let error = parse(&file(&header, data)).err().unwrap_or_else(|| format!("{header} was accepted"));
             assert!(error.contains(message), "{header}: '{error}' does not say '{message}'");
         }
+        let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 548105171\n";
+        assert!(parse(pointer).err().unwrap().contains("git lfs pull"));
         let mut huge = file("{}", 0);
         huge[..8].copy_from_slice(&u64::MAX.to_le_bytes());
         assert!(parse(&huge).err().unwrap().contains("claims a header of 18446744073709551615 bytes"));

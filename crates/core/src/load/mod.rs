@@ -7,10 +7,12 @@
 
 mod file;
 mod header;
+mod json;
 mod save;
 mod shards;
 
 pub use file::SafetensorsFile;
+pub use json::read_json;
 pub use save::write_tensors;
 pub use shards::ShardedFiles;
 
@@ -83,18 +85,6 @@ pub fn read_tensors(path: &Path) -> Result<(NamedTensors, Metadata)> {
         .map(|name| Ok((name.to_owned(), file.read(name, None, &Device::Cpu)?)))
         .collect::<Result<_>>()?;
     Ok((tensors, file.metadata().to_vec()))
-}
-
-/// Parses a JSON file of at most `limit` bytes.
-pub fn read_json(path: &Path, limit: u64) -> Result<serde_json::Value> {
-    let invalid = |detail: String| Error::InvalidFile { path: path.into(), detail };
-    let size =
-        std::fs::metadata(path).map_err(|e| Error::MissingFile { path: path.into(), detail: e.to_string() })?.len();
-    if size > limit {
-        return Err(invalid(format!("is {size} bytes long; at most {limit} are read")));
-    }
-    let text = std::fs::read(path).map_err(|e| invalid(e.to_string()))?;
-    serde_json::from_slice(&text).map_err(|e| invalid(format!("is not valid JSON: {e}")))
 }
 
 /// Fails with `weight_mismatch` for a name that a source does not have.

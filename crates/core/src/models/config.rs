@@ -3,13 +3,16 @@
 use super::config_reader::{ConfigReader, unsupported};
 use crate::device::DType;
 use crate::error::{Error, Result, nearest};
-use crate::nn::{Activation, RotaryConfig};
+use crate::nn::{Activation, RotaryConfig, RotaryScaling};
 use serde_json::{Value, json};
 
 /// More layers than any model has; keeps a lying configuration from making work before its weights are looked at.
 const MAX_LAYERS: usize = 4096;
 /// The largest product of two sizes, so that shapes made of them can be multiplied without overflow.
 const MAX_PRODUCT: usize = 1 << 40;
+
+/// The limit of sequences where the model has none. Every position is a different number in single precision.
+const MAX_POSITIONS: usize = 1 << 24;
 
 /// Which statistics a norm divides by, and whether it scales and shifts what it has normalised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +109,8 @@ pub struct ModelConfig {
     pub n_layers: usize,
     /// Width of the residual stream.
     pub d_model: usize,
-    /// Longest sequence, in tokens.
+    /// Longest sequence, in tokens; with scaled rotary positions, what it was trained for (see
+    /// [`ModelConfig::context_limit`]).
     pub n_ctx: usize,
     /// Width of a head.
     pub d_head: usize,
@@ -325,6 +329,24 @@ impl ModelConfig {
     /// The kind of the final norm.
     pub fn final_norm(&self) -> Option<NormKind> {
         self.normalization.map(|kind| NormKind { centered: kind.centered && !self.final_rms, ..kind })
+    }
+
+    /// Most positions that a sequence may have: `n_ctx`. Scaled rotary positions are made to go on beyond what the model
+    /// was trained for, so that with them there is no limit that memory does not set.
+    pub fn context_limit(&self) -> usize {
+        match &self.positions {
+            Positions::Rotary(rotary) if rotary.scaling != RotaryScaling::None => MAX_POSITIONS,
+            _ => self.n_ctx,
+        }
+    }
+
+    /// Fails if a sequence needs more positions than [`ModelConfig::context_limit`].
+    ///
+    /// # Errors
+    /// `context_length` with both numbers.
+    pub fn check_context(&self, required: usize) -> Result<()> {
+        let n_ctx = self.context_limit();
+        if required > n_ctx { Err(Error::ContextLength { required, n_ctx }) } else { Ok(()) }
     }
 
     /// The kind of the norm over an MLP's neurons, in models whose activation has one: always centred, as in the reference.

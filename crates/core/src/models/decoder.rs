@@ -5,7 +5,7 @@ use crate::device::DType;
 use crate::error::{Error, Result, nearest};
 use crate::families::{self, Loaded};
 use crate::hooks::{HookPointId, HookRegistry};
-use crate::nn::{DecoderPoints, Weights, point_sizes};
+use crate::nn::{DecoderPoints, Weights, point_bounds};
 use crate::tensor::Tensor;
 use crate::weights::{Processed, Steps, process};
 use candle_core::Device;
@@ -66,10 +66,10 @@ impl Model {
 
     fn new(config: ModelConfig, weights: Weights, done: Steps, notices: Vec<String>) -> Result<Self> {
         let (points, infos) = DecoderPoints::new(&config);
-        let sizes: Vec<_> = infos.iter().map(|info| point_sizes(&config, info)).collect();
+        let bounds: Vec<_> = infos.iter().map(|info| point_bounds(&config, info)).collect();
         let registry = HookRegistry::new(infos)?;
-        for (i, sizes) in (0..).zip(sizes) {
-            registry.declare_sizes(HookPointId(i), sizes)?;
+        for (i, bounds) in (0..).zip(bounds) {
+            registry.declare(HookPointId(i), bounds)?;
         }
         let state = RwLock::new(State { weights: Arc::new(weights), trainable: false });
         Ok(Self(Arc::new(Inner { config, registry, points, done, notices, state })))

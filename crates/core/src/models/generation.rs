@@ -2,12 +2,13 @@
 //!
 //! A [`Generation`] is advanced a block at a time, so that others may use the thread in between. Every step is a forward
 //! like any other: hooks and interventions are live in each, embeddings and positions included. With a cache the first
-//! step sees the prompt and every later one a single new position; without, each step sees the whole sequence again.
+//! step sees the prompt and every later one a single new position; without, each step sees the whole sequence again. So
+//! does a step at which the rotation of old positions changes, as some scalings of it do at a certain length.
 //!
 //! Nothing is recorded for gradients.
 
 use super::inputs::{self, Tokens};
-use super::{ForwardRequest, KvCache, Model, Run};
+use super::{ForwardRequest, KvCache, Model, Positions, Run};
 use crate::autograd::no_grad;
 use crate::error::{Error, Result};
 use crate::tensor::{Sampler, SamplingOptions, Tensor};
@@ -112,6 +113,8 @@ pub struct Generation {
     sampler: Sampler,
     keep_logits: bool,
     padded: bool,
+    /// Tokens of the longest row.
+    length: usize,
     cache: Option<KvCache>,
     run: Option<Run>,
 }
@@ -135,15 +138,14 @@ impl Generation {
         }
         // The last token is written, but nothing goes on from it.
         let required = pos.saturating_add(request.max_new_tokens.saturating_sub(1));
-        if required > config.n_ctx {
-            return Err(Error::ContextLength { required, n_ctx: config.n_ctx });
-        }
+        config.check_context(required)?;
         let fill_id = request.fill_id.or(request.stop_ids.first().copied()).unwrap_or(0);
         inputs::check_ids(&[fill_id], config.d_vocab)?;
         Ok(Self {
             sampler: Sampler::new(request.sampling, batch, request.seed)?,
             cache: request.use_cache.then(|| model.new_cache(batch, Some(required))).transpose()?,
             padded: keep.contains(&false),
+            length: keep.chunks(pos).map(|row| row.iter().filter(|&&kept| kept).count()).max().unwrap_or(pos),
             rows,
             made: 0,
             max_new_tokens: request.max_new_tokens,
@@ -194,6 +196,13 @@ impl Generation {
         Ok(())
     }
 
+    /// Ends the generation where it is, and frees what it keeps between steps.
+    pub fn end(&mut self) {
+        self.max_new_tokens = self.made;
+        self.run = None;
+        self.cache = None;
+    }
+
     /// All tokens so far, prompt and filler included: `[batch, pos]`, `int64`, on the CPU.
     pub fn sequences(&self) -> Result<Tensor> {
         let ids: Vec<i64> = self.rows.iter().flat_map(|row| &row.ids).copied().collect();
@@ -203,6 +212,11 @@ impl Generation {
     fn next_forward(&self) -> Result<ForwardRequest> {
         let batch = self.rows.len();
         let len = self.rows.first().map_or(0, |row| row.ids.len());
+        if let (Some(cache), Positions::Rotary(rotary)) = (&self.cache, &self.model.config().positions)
+            && rotary.rotation_changes(self.length - 1, self.length)
+        {
+            cache.clear()?;
+        }
         let past = self.cache.as_ref().map_or(0, KvCache::len);
         let ids: Vec<i64> = self.rows.iter().flat_map(|row| &row.ids[past..]).copied().collect();
         let mut request = ForwardRequest::new(Tensor::from_slice(&ids, &[batch, len - past])?);
@@ -231,6 +245,7 @@ impl Generation {
             })
             .collect::<Result<Vec<Option<i64>>>>()?;
         self.made += 1;
+        self.length += 1;
         let full = self.made >= self.max_new_tokens;
         let finished = self.rows.iter_mut().zip(&chosen).map(|(row, id)| {
             row.ids.push(id.unwrap_or(self.fill_id));

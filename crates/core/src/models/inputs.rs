@@ -3,6 +3,7 @@
 use super::ModelConfig;
 use crate::device::DType;
 use crate::error::{Error, Result};
+use crate::nn::RotaryConfig;
 use crate::tensor::Tensor;
 
 const OP: &str = "forward";
@@ -59,10 +60,7 @@ fn check_length(batch: usize, pos: usize, config: &ModelConfig) -> Result<()> {
         let detail = format!("at least one token is needed, got shape [{batch}, {pos}]");
         return Err(Error::ShapeMismatch { op: OP, detail });
     }
-    if pos > config.n_ctx {
-        return Err(Error::ContextLength { required: pos, n_ctx: config.n_ctx });
-    }
-    Ok(())
+    config.check_context(pos)
 }
 
 /// A residual stream `[batch, pos, d_model]` to start from, checked.
@@ -138,4 +136,20 @@ pub(super) fn positions(keep: Option<&[bool]>, past: usize, pos: usize) -> Vec<u
             })
             .collect(),
     }
+}
+
+/// Fails where the rotation of `past` cached positions changes when the others come; `positions` are those of all
+/// `total`, row after row.
+pub(super) fn check_rotation(rotary: &RotaryConfig, positions: &[u32], past: usize, total: usize) -> Result<()> {
+    let length = |count: usize| {
+        let last = positions.chunks(total).filter_map(|row| row.get(..count)?.last());
+        last.max().map_or(0, |&last| last as usize + 1)
+    };
+    if past == 0 || !rotary.rotation_changes(length(past), length(total)) {
+        return Ok(());
+    }
+    let detail = format!(
+        "with {total} positions the rotation of the {past} cached ones is another; clear the cache and give all tokens"
+    );
+    Err(Error::InvalidArgument { op: OP, detail })
 }

@@ -6,7 +6,8 @@
 //!
 //! Keys are kept as attention uses them: rotated, where positions rotate them. Hooks on keys and values see the new
 //! rows, and what they return is what is kept; a hook on rotated keys sees old and new ones, and what it returns is used
-//! once.
+//! once. Where the rotation of old positions changes with the length of the sequence, everything after it changes too: a
+//! forward across such a border is refused, and needs an empty cache and all tokens.
 
 use super::ModelConfig;
 use crate::autograd::{grad_enabled, lock};
@@ -79,14 +80,14 @@ impl KvCache {
         }
         match capacity {
             Some(0) => return invalid("the capacity must be 1 or more, got 0"),
-            Some(n) if n > config.n_ctx => return Err(Error::ContextLength { required: n, n_ctx: config.n_ctx }),
-            _ => {}
+            Some(n) => config.check_context(n)?,
+            None => {}
         }
         let shape = Shape {
             batch,
             kv_heads: config.n_key_value_heads,
             d_head: config.d_head,
-            n_ctx: config.n_ctx,
+            n_ctx: config.context_limit(),
             dtype,
             device: device.clone(),
         };
@@ -191,7 +192,7 @@ impl KvCache {
         let mut state = self.state();
         state.check_free()?;
         let Shape { batch: own, kv_heads, d_head, n_ctx, dtype: stored, .. } = state.shape;
-        let model = (config.n_layers, config.n_key_value_heads, config.d_head, config.n_ctx, dtype);
+        let model = (config.n_layers, config.n_key_value_heads, config.d_head, config.context_limit(), dtype);
         if model != (state.layers.len(), kv_heads, d_head, n_ctx, stored) {
             return Err(Error::ShapeMismatch { op: OP, detail: "it was made for another model".into() });
         }

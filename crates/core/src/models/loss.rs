@@ -23,6 +23,10 @@ pub(super) fn next_token_loss(
     let [batch, pos, d_vocab] = *logits.dims() else {
         return Err(Error::Internal { detail: format!("logits of shape {:?}", logits.dims()) });
     };
+    if batch * pos != tokens.len() {
+        let detail = format!("logits of shape {:?} do not fit {} tokens", logits.dims(), tokens.len());
+        return Err(Error::ShapeMismatch { op: "loss", detail });
+    }
     let predicted = pos.saturating_sub(1);
     let counts = |i: usize| i % pos != predicted && keep.is_none_or(|keep| keep[i] && keep[i + 1]);
     // The last position predicts nothing: ignoring it is cheaper than cutting it off, here and in the gradient.

@@ -157,23 +157,24 @@ impl Run {
             None => mask,
         };
         // A mask without padding is no mask: the same numbers, less work.
-        let keep = mask.filter(|keep| keep.contains(&false));
-        let positions = inputs::positions(keep.as_deref(), past, pos);
+        let mask = mask.filter(|keep| keep.contains(&false));
+        let positions = inputs::positions(mask.as_deref(), past, pos);
         let device = weights.device().clone();
-        let padding = keep.iter().flatten().map(|&kept| !kept).collect();
-        let keep = keep.map(|keep| keep.chunks(past + pos).flat_map(|row| row.iter().skip(past).copied()).collect());
+        let padding = mask.iter().flatten().map(|&kept| !kept).collect();
         let rotary = match &config.positions {
             Positions::Rotary(rotary) => {
-                let rows: &[usize] = if keep.is_some() { &[batch, pos] } else { &[1, pos] };
+                inputs::check_rotation(rotary, &inputs::positions(mask.as_deref(), 0, past + pos), past, past + pos)?;
+                let rows: &[usize] = if mask.is_some() { &[batch, pos] } else { &[1, pos] };
                 Some(rotary.table(&positions, rows, &device)?)
             }
             _ => None,
         };
+        let of_input = |mask: Vec<bool>| mask.chunks(past + pos).flat_map(|row| row[past..].to_vec()).collect();
         let mut run = Self {
             mask: AttentionMask::new(config.causal, [batch, pos, past + pos], padding, &device),
             resid: given.clone().unwrap_or_else(|| weights.embed.clone()),
             tokens: tokens.as_ref().map(|t| t.ids.clone()),
-            keep,
+            keep: mask.map(of_input),
             cache,
             past,
             rotary,

@@ -1,6 +1,7 @@
 //! The activation functions of MLPs.
 
 use crate::error::Result;
+use crate::ops::Scalar;
 use crate::tensor::{Gelu, Tensor};
 
 /// An MLP's activation function.
@@ -22,6 +23,18 @@ pub enum Activation {
     Tanh,
     /// `σ(x)`.
     Sigmoid,
+    /// `x`, a hundredth of it where negative.
+    LeakyRelu,
+    /// `min(max(x, 0), 6)`.
+    Relu6,
+    /// `x·min(max(x + 3, 0), 6)/6` (<https://arxiv.org/abs/1905.02244>).
+    HardSwish,
+    /// `x·tanh(ln(1 + e^x))` (<https://arxiv.org/abs/1908.08681>).
+    Mish,
+    /// [`Activation::Gelu`] kept between -10 and 10.
+    ClippedGelu,
+    /// `x`.
+    Identity,
     /// `x·softmax(x)` over the neurons (<https://transformer-circuits.pub/2022/solu>).
     Solu,
     /// [`Activation::Solu`] followed by a norm over the neurons.
@@ -44,10 +57,7 @@ impl Activation {
             "solu" => Self::Solu,
             "solu_ln" => Self::SoluLn,
             // Not the reference's, but what a configuration of ours is written with.
-            "quick_gelu" => Self::QuickGelu,
-            "tanh" => Self::Tanh,
-            "sigmoid" => Self::Sigmoid,
-            _ => return None,
+            other => return Self::beyond_the_reference(other),
         })
     }
 
@@ -58,10 +68,23 @@ impl Activation {
             "relu2" => Self::Relu2,
             "gelu" | "gelu_python" => Self::Gelu,
             "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" | "gelu_python_tanh" | "gelu_accurate" => Self::GeluTanh,
-            "quick_gelu" => Self::QuickGelu,
             "silu" | "swish" => Self::Silu,
+            other => return Self::beyond_the_reference(other),
+        })
+    }
+
+    /// Those of Hugging Face that the reference does not know.
+    fn beyond_the_reference(name: &str) -> Option<Self> {
+        Some(match name {
+            "quick_gelu" => Self::QuickGelu,
             "tanh" => Self::Tanh,
             "sigmoid" => Self::Sigmoid,
+            "leaky_relu" => Self::LeakyRelu,
+            "relu6" => Self::Relu6,
+            "hardswish" => Self::HardSwish,
+            "mish" => Self::Mish,
+            "gelu_10" => Self::ClippedGelu,
+            "linear" => Self::Identity,
             _ => return None,
         })
     }
@@ -77,6 +100,12 @@ impl Activation {
             Self::Silu => "silu",
             Self::Tanh => "tanh",
             Self::Sigmoid => "sigmoid",
+            Self::LeakyRelu => "leaky_relu",
+            Self::Relu6 => "relu6",
+            Self::HardSwish => "hardswish",
+            Self::Mish => "mish",
+            Self::ClippedGelu => "gelu_10",
+            Self::Identity => "linear",
             Self::Solu => "solu",
             Self::SoluLn => "solu_ln",
         }
@@ -93,6 +122,14 @@ impl Activation {
             Self::Silu => x.silu(),
             Self::Tanh => x.tanh(),
             Self::Sigmoid => x.sigmoid(),
+            Self::LeakyRelu => x.leaky_relu(0.01),
+            Self::Relu6 => x.hardtanh(0.0, 6.0),
+            Self::HardSwish => {
+                x.add_scalar(Scalar::Float(3.0))?.hardtanh(0.0, 6.0)?.mul(x)?.mul_scalar(Scalar::Float(1.0 / 6.0))
+            }
+            Self::Mish => x.mish(),
+            Self::ClippedGelu => x.gelu(Gelu::Exact)?.clamp(Some(Scalar::Float(-10.0)), Some(Scalar::Float(10.0))),
+            Self::Identity => Ok(x.clone()),
             Self::Solu | Self::SoluLn => x.solu(-1),
         }
     }

@@ -5,7 +5,7 @@ use super::Pass;
 use super::points::AttnPoints;
 use super::weights::{AttnWeights, affine};
 use crate::device::DType;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hooks::HookPointId;
 use crate::ops::Scalar;
 use crate::tensor::{AttentionOptions, Tensor};
@@ -138,6 +138,10 @@ fn per_group(x: &Tensor, kv_heads: usize, f: impl FnOnce(&Tensor) -> Result<Tens
     };
     if heads == kv_heads {
         return f(x);
+    }
+    if kv_heads == 0 || heads % kv_heads != 0 {
+        let detail = format!("{heads} heads of queries cannot share {kv_heads} of keys and values");
+        return Err(Error::ShapeMismatch { op: "attention", detail });
     }
     let grouped = (heads / kv_heads * rows) as i64;
     let y = f(&x.reshape(&[batch as i64, kv_heads as i64, grouped, width as i64])?)?;

@@ -24,7 +24,7 @@ pub(crate) use attention::soft_cap;
 pub(crate) use block::block;
 pub(crate) use mask::AttentionMask;
 pub(crate) use norm::{branch_norm, norm};
-pub(crate) use points::{BlockPoints, DecoderPoints, sizes as point_sizes};
+pub(crate) use points::{BlockPoints, DecoderPoints, bounds as point_bounds};
 pub(crate) use rope_parameters::{RopeContext, rope_type};
 pub(crate) use rotary::RotaryTable;
 pub(crate) use weights::{BlockWeights, NormWeights, PackedAttn, WeightSpec, Weights, affine, weight_specs};

@@ -1,6 +1,6 @@
 //! The hook points of a decoder, in the order in which they fire.
 
-use crate::hooks::{HookPointId, PointInfo};
+use crate::hooks::{AxisSize, HookPointId, PointBounds, PointInfo, Reach};
 use crate::models::{ModelConfig, Positions};
 use std::ops::Range;
 
@@ -112,21 +112,26 @@ impl DecoderPoints {
     }
 }
 
-/// The sizes of a point's axes that are the same in every run.
-pub(crate) fn sizes(config: &ModelConfig, point: &PointInfo) -> Vec<Option<usize>> {
+/// What is known of a point's activations in every run.
+pub(crate) fn bounds(config: &ModelConfig, point: &PointInfo) -> PointBounds {
     let last = point.name.rsplit('.').next().unwrap_or_default();
     let of_keys = matches!(last, "hook_k" | "hook_v" | "hook_rot_k" | "hook_k_input" | "hook_v_input");
     let size = |axis: &String| match axis.as_str() {
-        "d_model" => Some(config.d_model),
-        "d_head" => Some(config.d_head),
-        "d_mlp" => config.d_mlp,
-        "d_vocab" => Some(config.d_vocab_out),
-        "head" if of_keys => Some(config.n_key_value_heads),
-        "head" => Some(config.n_heads),
-        "one" => Some(1),
-        _ => None,
+        "batch" => AxisSize::Any,
+        "pos" | "query" | "key" => AxisSize::AtMost(config.n_ctx),
+        "d_model" => AxisSize::Exactly(config.d_model),
+        "d_head" => AxisSize::Exactly(config.d_head),
+        "d_mlp" => config.d_mlp.map_or(AxisSize::Any, AxisSize::Exactly),
+        "d_vocab" => AxisSize::Exactly(config.d_vocab_out),
+        "head" if of_keys => AxisSize::Exactly(config.n_key_value_heads),
+        "head" => AxisSize::Exactly(config.n_heads),
+        "one" => AxisSize::Exactly(1),
+        _ => AxisSize::Any,
     };
-    point.axes.iter().map(size).collect()
+    let layer = point.name.split('.').nth(1).and_then(|layer| layer.parse().ok());
+    let is_map = point.axes == SCORES;
+    let reach = layer.filter(|_| is_map).map(|layer| Reach { causal: config.causal, window: config.window(layer) });
+    PointBounds { sizes: point.axes.iter().map(size).collect(), reach }
 }
 
 fn block(list: &mut PointList, config: &ModelConfig, layer: usize) -> BlockPoints {

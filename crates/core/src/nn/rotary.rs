@@ -83,6 +83,11 @@ impl RotaryConfig {
         self.scaling.speeds(self.base, self.period, self.dim / 2, length)
     }
 
+    /// Whether positions turn otherwise in a sequence of `to` tokens than in one of `from`.
+    pub(crate) fn rotation_changes(&self, from: usize, to: usize) -> bool {
+        self.scaling.depends_on_length() && self.speeds(from) != self.speeds(to)
+    }
+
     /// Cosines and sines for these positions, the last of which says how long the sequence is: `rows` of them, each for all pairs, as `[rows.., 1, dim / 2]`.
     pub(crate) fn table(&self, positions: &[u32], rows: &[usize], device: &Device) -> Result<RotaryTable> {
         let length = positions.iter().max().map_or(0, |&last| last as usize + 1);

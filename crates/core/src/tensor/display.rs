@@ -8,7 +8,7 @@ use candle_core::{DType as CandleDType, Device};
 
 /// Digits after the point.
 const PRECISION: usize = 4;
-/// More elements than this and the middles of long axes are left out.
+/// More elements than this and the middles of long axes are left out, unless the caller says another number.
 const THRESHOLD: usize = 1000;
 /// How many entries at each end of a shortened axis stay.
 const EDGE: usize = 3;
@@ -17,14 +17,15 @@ const LINE_WIDTH: usize = 80;
 const PREFIX: &str = "tensor(";
 
 impl Tensor {
-    /// The tensor as text. Copies no more than the elements that are shown.
-    pub fn display(&self) -> Result<String> {
+    /// The tensor as text, shortened if it has more than `threshold` elements, by default as many as torch shows. Copies
+    /// no more than the elements that are shown.
+    pub fn display(&self, threshold: Option<usize>) -> Result<String> {
         let indent = PREFIX.len();
         let mut text = String::from(PREFIX);
         if self.elem_count() == 0 {
             text.push_str("[]");
         } else {
-            let summarize = self.elem_count() > THRESHOLD;
+            let summarize = self.elem_count() > threshold.unwrap_or(THRESHOLD);
             let shown = if summarize { edges(self.data())? } else { self.data().clone() };
             let (cells, width) = cells(&shown, self.dtype())?;
             Layout { shape: self.dims(), summarize, width, cells: cells.into_iter() }.write(&mut text, 0, indent);
@@ -181,7 +182,7 @@ mod tests {
     use super::*;
 
     fn shown(data: &[f32], dims: &[usize]) -> String {
-        Tensor::from_slice(data, dims).and_then(|t| t.display()).unwrap_or_else(|e| e.to_string())
+        Tensor::from_slice(data, dims).and_then(|t| t.display(None)).unwrap_or_else(|e| e.to_string())
     }
 
     // Layout rules: four digits, scientific notation beyond five orders of magnitude, summaries above 1,000 elements.

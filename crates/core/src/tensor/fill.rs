@@ -41,6 +41,7 @@ impl Tensor {
     /// The same number everywhere.
     pub fn full(dims: &[usize], value: Scalar, dtype: DType, device: &Device) -> Result<Self> {
         check_size("full", dims)?;
+        value.check_range("full", dtype)?;
         let fill = |data: Result<CT>| Self::constant_as(data?, dtype);
         match (dtype, value) {
             (DType::Bool, _) => {

@@ -307,6 +307,7 @@ impl Tensor {
                 got: format!("{}", value.as_f64()),
             });
         }
+        value.check_range("index_put", self.dtype())?;
         self.index_put(items, &Self::filled(&[], self, value)?, accumulate)
     }
 

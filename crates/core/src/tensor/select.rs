@@ -82,6 +82,7 @@ impl Tensor {
                 got: format!("{value:?}"),
             });
         }
+        value.check_range("masked_fill", self.dtype())?;
         choose("masked_fill", mask, Operand::Number(value), Operand::Tensor(self.clone()), self.dtype())
     }
 

@@ -79,6 +79,41 @@ fn a_replacement_must_have_the_same_shape_and_dtype() {
 }
 
 #[test]
+fn a_hook_may_be_allowed_to_change_the_shape() {
+    let reshaping = || AddOptions { allow_shape_change: true, ..AddOptions::default() };
+    let toy = Toy::new();
+    toy.hook(A, FWD, reshaping(), |t, _| t.narrow(0, 0, 1).map(Some));
+    toy.hook(A, FWD, AddOptions::default(), |t, _| Ok(Some(affine(t, 2.0, 0.0))));
+    let cache = CacheStore::new();
+    toy.capture(A, FWD, &cache, CaptureOptions::default()).unwrap();
+    toy.capture(A, BWD, &cache, CaptureOptions::default()).unwrap();
+    let input = x(&[3, 2]).requiring_grad().unwrap();
+    let out = toy.registry.fire(A, input.clone()).unwrap();
+    assert_eq!((out.dims(), values(&out)), ([1, 2].as_slice(), vec![2.0, 4.0]));
+    backward(&sum(&out)).unwrap();
+    assert_eq!(cache.get("hook_a_grad").unwrap().dims(), [1, 2], "the gradient of what flowed on");
+    assert_eq!(grad(&input), [2.0, 2.0, 0.0, 0.0, 0.0, 0.0]);
+    toy.reset();
+    toy.hook(A, FWD, reshaping(), |t, _| Ok(Some(Tensor::zeros(t.dims(), DType::F64, t.data().device())?)));
+    assert_eq!(code(toy.registry.fire(A, x(&[2]))).0, "hook_dtype", "only the shape is free");
+}
+
+#[test]
+fn a_changed_shape_keeps_the_axes_that_are_declared() {
+    let reshaping = || AddOptions { allow_shape_change: true, ..AddOptions::default() };
+    let toy = Toy::with_axes(&["batch", "pos"]);
+    toy.hook(A, FWD, reshaping(), |t, _| t.sum(Some(&[0]), false).map(Some));
+    assert_eq!(code(toy.registry.fire(A, x(&[2, 3]))).0, "hook_shape");
+    toy.reset();
+    toy.hook(A, FWD, reshaping(), |t, _| t.sum(Some(&[0]), true).map(Some));
+    assert_eq!(toy.registry.fire(A, x(&[2, 3])).unwrap().dims(), [1, 3]);
+    let callback = HookBody::Callback(toy.callback(|_, _| Ok(None)));
+    assert_eq!(code(toy.registry.add(A, BWD, callback, reshaping())).0, "invalid_argument");
+    let capture = HookBody::Capture { cache: CacheStore::new(), options: CaptureOptions::default() };
+    assert_eq!(code(toy.registry.add(A, FWD, capture, reshaping())).0, "invalid_argument");
+}
+
+#[test]
 fn a_callback_that_is_gone_is_skipped() {
     let toy = Toy::new();
     let id = toy.callback(|t, _| Ok(Some(affine(t, 100.0, 0.0))));

@@ -8,10 +8,6 @@ fn leaf(dims: &[usize]) -> Tensor {
     x(dims).requiring_grad().unwrap()
 }
 
-fn grad(t: &Tensor) -> Vec<f32> {
-    values(&t.grad().unwrap().unwrap())
-}
-
 #[test]
 fn a_backward_hook_replaces_the_gradient_in_order() {
     let toy = Toy::new();

@@ -2,8 +2,11 @@
 
 use crate::interventions::{apply, attached, noise};
 use crate::toy::*;
-use hooklens_core::Tensor;
-use hooklens_core::hooks::{AddOptions, Edit, HookBody, Intervention, Number, Operand, PlaceRange, Places, TensorRef};
+use hooklens_core::hooks::{
+    AddOptions, AxisSize, Edit, HookBody, Intervention, Number, Operand, PlaceRange, Places, PointBounds, Reach,
+    TensorRef,
+};
+use hooklens_core::{DType, Tensor};
 use std::collections::BTreeMap;
 
 const RESIDUAL: &[&str] = &["batch", "pos", "d_model"];
@@ -63,9 +66,11 @@ fn renormalising_needs_a_forward_pattern() {
 #[test]
 fn declared_sizes_are_checked_when_attached() {
     let toy = Toy::with_points(vec![point("hook_z", &["batch", "pos", "head", "d_head"]), point("hook_pattern", MAP)]);
-    toy.registry.declare_sizes(A, vec![None, None, Some(4), Some(8)]).unwrap();
-    toy.registry.declare_sizes(B, vec![None, Some(4), None, None]).unwrap();
-    assert_eq!(code(toy.registry.declare_sizes(A, vec![None])).0, "invalid_argument");
+    let sizes = |sizes: &[AxisSize]| PointBounds { sizes: sizes.to_vec(), reach: None };
+    let (any, at_most, exactly) = (AxisSize::Any, AxisSize::AtMost, AxisSize::Exactly);
+    toy.registry.declare(A, sizes(&[any, at_most(5), exactly(4), exactly(8)])).unwrap();
+    toy.registry.declare(B, sizes(&[any, exactly(4), any, any])).unwrap();
+    assert_eq!(code(toy.registry.declare(A, sizes(&[any]))).0, "invalid_argument");
     let add = |p, json: &str, dims: &[usize]| {
         let intervention = Intervention::from_json(json, "hook_z")?;
         let body = HookBody::Intervention { intervention, tensors: vec![noise(dims, 1)] };
@@ -78,12 +83,95 @@ fn declared_sizes_are_checked_when_attached() {
     assert_eq!(code(add(A, r#"{"kind":"add","value":{"tensor":0}}"#, &[7])).0, "invalid_intervention");
     assert_eq!(code(add(A, r#"{"kind":"patch","source":{"tensor":0}}"#, &[3, 8])).0, "invalid_intervention");
     assert_eq!(code(add(A, r#"{"kind":"project_out","direction":{"tensor":0}}"#, &[1])).0, "invalid_intervention");
+    for at in ["5", "-6", "[0,5]", r#"{"start":5}"#, r#"{"stop":-5}"#] {
+        let beyond = format!(r#"{{"kind":"zero","at":{{"pos":{at}}}}}"#);
+        assert_eq!(code(add(A, &beyond, &[1])).0, "invalid_intervention", "{at} of at most 5");
+    }
+    for at in ["4", "-5", "[0,-1]", r#"{"start":4}"#, r#"{"start":-9,"stop":9}"#, r#"{"start":-3,"stop":2}"#] {
+        let within = format!(r#"{{"kind":"zero","at":{{"pos":{at}}}}}"#);
+        assert!(add(A, &within, &[1]).is_ok(), "{at} of at most 5");
+    }
+    assert_eq!(code(add(A, r#"{"kind":"patch","source":{"tensor":0}}"#, &[6, 4, 8])).0, "invalid_intervention");
+    assert!(add(A, r#"{"kind":"patch","source":{"tensor":0}}"#, &[3, 4, 8]).is_ok());
     assert!(add(A, r#"{"kind":"add","value":{"tensor":0}}"#, &[4, 1]).is_ok());
     assert!(add(A, r#"{"kind":"project_out","direction":{"tensor":0}}"#, &[2, 8]).is_ok());
     assert!(
         add(B, r#"{"kind":"knock_out_edges","edges":[[900,-900]]}"#, &[1]).is_ok(),
         "positions vary from run to run"
     );
+}
+
+#[test]
+fn edits_by_tensors_that_change_nothing_are_refused() {
+    let constant = |value: f32| Tensor::from_slice(&[value; 3], &[3]).unwrap();
+    let scale = r#"{"kind":"scale","factor":{"tensor":0}}"#;
+    let add = r#"{"kind":"add","value":{"tensor":0}}"#;
+    refused(RESIDUAL, scale, &[constant(1.0)], "changes nothing");
+    refused(RESIDUAL, add, &[constant(0.0)], "changes nothing");
+    for half in [DType::F16, DType::BF16, DType::F64] {
+        refused(RESIDUAL, scale, &[constant(1.0).to_dtype(half).unwrap()], "changes nothing");
+    }
+    let nearly = Tensor::from_slice(&[1.0f32, 1.0, 0.5], &[3]).unwrap();
+    for (json, tensor) in [(scale, nearly), (scale, constant(f32::NAN)), (add, constant(1.0))] {
+        assert!(attached("hook_here", RESIDUAL, json, &[tensor]).is_ok(), "{json}");
+    }
+    // What is being learned may begin as the identity.
+    for (json, value) in [(scale, 1.0), (add, 0.0)] {
+        let learned = constant(value).requiring_grad().unwrap();
+        assert!(attached("hook_here", RESIDUAL, json, &[learned]).is_ok(), "{json}");
+    }
+}
+
+#[test]
+fn edges_that_do_not_exist_are_refused() {
+    let cut = |reach: Reach, edges: &str, direction| {
+        let toy = Toy::with_points(vec![point("hook_pattern", MAP)]);
+        toy.registry.declare(A, PointBounds { sizes: vec![], reach: Some(reach) }).unwrap();
+        let json = format!(r#"{{"kind":"knock_out_edges","edges":{edges}}}"#);
+        let intervention = Intervention::from_json(&json, "hook_pattern").unwrap();
+        let body = HookBody::Intervention { intervention, tensors: vec![] };
+        toy.registry.add(A, direction, body, AddOptions::default())?;
+        toy.registry.fire(A, x(&[1, 1, 4, 4]))
+    };
+    let causal = Reach { causal: true, window: None };
+    let local = Reach { causal: true, window: Some(2) };
+    let both_ways = Reach { causal: false, window: Some(2) };
+    for (reach, edges, part) in [
+        (causal, "[[0,1]]", "after itself"),
+        (causal, "[[0,1],[2,3]]", "after itself"),
+        (causal, "[[-3,-1]]", "after itself"),
+        (local, "[[3,1]]", "the 1 keys before it"),
+        (local, "[[0,1],[-1,-3]]", "the 1 keys before it"),
+        (both_ways, "[[3,0]]", "2 or more"),
+    ] {
+        for direction in [FWD, BWD] {
+            let (c, message) = code(cut(reach, edges, direction));
+            assert_eq!(c, "invalid_intervention", "{reach:?} {edges}");
+            assert!(message.contains("hook_pattern") && message.contains(part), "{message}");
+        }
+    }
+    // From different ends: only a run shows it.
+    assert_eq!(code(cut(causal, "[[-4,3]]", FWD)).0, "invalid_intervention");
+    for (reach, edges) in [
+        (causal, "[[1,1]]"),
+        (causal, "[[0,1],[1,0]]"),
+        (causal, "[[-1,3]]"),
+        (local, "[[3,2]]"),
+        (both_ways, "[[0,3]]"),
+    ] {
+        assert!(cut(reach, edges, FWD).is_ok(), "{reach:?} {edges}");
+    }
+}
+
+#[test]
+fn edges_of_a_chunk_count_the_keys_before_it() {
+    let toy = Toy::with_points(vec![point("hook_pattern", MAP)]);
+    toy.registry.declare(A, PointBounds { sizes: vec![], reach: Some(Reach { causal: true, window: None }) }).unwrap();
+    let json = r#"{"kind":"knock_out_edges","edges":[[-1,2]]}"#;
+    let intervention = Intervention::from_json(json, "hook_pattern").unwrap();
+    toy.registry.add(A, FWD, HookBody::Intervention { intervention, tensors: vec![] }, AddOptions::default()).unwrap();
+    let one_query = toy.registry.fire(A, x(&[1, 1, 1, 4])).unwrap();
+    assert_eq!(values(&one_query), [1.0, 2.0, 0.0, 4.0]);
 }
 
 #[test]

@@ -24,5 +24,15 @@ fn every_point_knows_the_sizes_that_the_configuration_fixes() {
     let steer = r#"{"kind":"add","value":{"tensor":0}}"#;
     assert_eq!(code(add("resid_pre0", steer, &[31])).0, "invalid_intervention");
     assert!(add("resid_pre0", steer, &[32]).is_ok());
+    for at in ["99", "-99", r#"{"start":99}"#] {
+        let beyond = format!(r#"{{"kind":"zero","at":{{"pos":{at}}}}}"#);
+        assert_eq!(code(add("resid_pre0", &beyond, &[1])).0, "invalid_intervention", "{at} is beyond the context");
+        let keys = format!(r#"{{"kind":"zero","at":{{"key":{at}}}}}"#);
+        assert_eq!(code(add("pattern0", &keys, &[1])).0, "invalid_intervention", "{at} is beyond the context");
+    }
+    let cut = |edges: &str| format!(r#"{{"kind":"knock_out_edges","edges":{edges}}}"#);
+    assert_eq!(code(add("pattern0", &cut("[[0,1],[2,5]]"), &[1])).0, "invalid_intervention");
+    assert_eq!(code(add("attn_scores1", &cut("[[99,1]]"), &[1])).0, "invalid_intervention");
+    assert!(add("pattern0", &cut("[[0,1],[2,1]]"), &[1]).is_ok());
     assert_eq!(code(add("scale0ln1", r#"{"kind":"zero","at":{"one":1}}"#, &[1])).0, "invalid_intervention");
 }

@@ -135,6 +135,10 @@ pub(crate) fn values(t: &Tensor) -> Vec<f32> {
     t.to_vec().unwrap()
 }
 
+pub(crate) fn grad(t: &Tensor) -> Vec<f32> {
+    values(&t.grad().unwrap().unwrap())
+}
+
 pub(crate) fn backward(t: &Tensor) -> Result<()> {
     t.backward(None, BackwardOptions::default())
 }

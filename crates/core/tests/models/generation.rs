@@ -122,6 +122,12 @@ fn rows_end_with_stop_ids_and_are_filled_up() {
     let all: Vec<i64> = generation.sequences().unwrap().to_vec().unwrap();
     assert_eq!(all, [&[1, 2, 3, first[0]][..], &[7, 8, 9, 11]].concat());
     assert_eq!(generation.stop(2).err().unwrap().code(), "index_out_of_range");
+
+    let mut generation = model.generate(GenerationRequest::greedy(ids(&[1, 2, 3], 1), 8)).unwrap();
+    generation.advance().unwrap();
+    generation.end();
+    assert!(generation.is_done() && generation.advance().unwrap().is_none());
+    assert_eq!(generation.sequences().unwrap().to_vec::<i64>().unwrap(), [1, 2, 3]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::variants::{assert_close, logits, model, variants};
 use hooklens_core::autograd::no_grad;
 use hooklens_core::hooks::{AddOptions, CacheStore, CallSite, CallbackId, CaptureOptions, Direction, HookBody};
 use hooklens_core::hooks::{HookFilter, Trampoline};
-use hooklens_core::models::{ForwardRequest, KvCache, Model, ReturnType};
+use hooklens_core::models::{ForwardRequest, GenerationRequest, KvCache, Model, ReturnType};
 use hooklens_core::ops::Scalar;
 use hooklens_core::{Error, Result, Tensor};
 use serde_json::{Value, json};
@@ -108,6 +108,44 @@ fn a_cache_grows_beyond_its_first_room() {
     assert_eq!((cache.byte_size(), cache.capacity()), (before, 200));
     let (keys, values) = cache.layer(1).unwrap();
     assert_eq!((keys.dims(), values.dims()), ([1, 150, 2, 4].as_slice(), [1, 150, 2, 4].as_slice()));
+}
+
+#[test]
+fn a_rotation_that_changes_with_the_length_begins_anew() {
+    let model = model(&json!({
+        "positional_embedding_type": "rotary",
+        "rope_parameters": {
+            "rope_type": "longrope", "short_factor": [1.0, 1.0], "long_factor": [3.0, 9.0],
+            "original_max_position_embeddings": 5,
+        },
+    }));
+    let cache = model.new_cache(2, None).unwrap();
+    in_pieces(&model, &cache, false, &[3, 5]);
+    let error = model.forward(on(&cache, columns(&ROWS, 5, 6))).err().unwrap();
+    assert!(error.to_string().contains("clear the cache"), "{error}");
+    cache.clear().unwrap();
+    let expected = logits(&model, ForwardRequest::new(columns(&ROWS, 0, WIDTH)));
+    let got = in_pieces(&model, &cache, false, &[6, 7]);
+    assert_eq!((got.len(), cache.len()), (2 * 7 * 13, 7));
+    let last = logits(&model, on(&cache, columns(&ROWS, 7, WIDTH)));
+    let wanted: Vec<f64> = expected.chunks(WIDTH * 13).flat_map(|row| row[7 * 13..].to_vec()).collect();
+    assert_close("beyond the border", &last, &wanted, 1e-5);
+
+    // Padding does not count: the longest row has three tokens of five, and goes over the border three steps later.
+    let mut request = GenerationRequest::greedy(Tensor::from_slice(&[0i64, 0, 1, 12, 3], &[1, 5]).unwrap(), 8);
+    request.attention_mask = Some(Tensor::from_slice(&[0i64, 0, 1, 1, 1], &[1, 5]).unwrap());
+    request.keep_logits = true;
+    let steps = |use_cache: bool| {
+        let mut generation = model.generate(GenerationRequest { use_cache, ..request.clone() }).unwrap();
+        let mut logits = Vec::new();
+        while !generation.is_done() {
+            logits.extend(generation.advance().unwrap().map(|step| step.logits.unwrap().to_vec::<f64>().unwrap()));
+        }
+        logits
+    };
+    for (i, (with, without)) in steps(true).iter().zip(steps(false)).enumerate() {
+        assert_close(&format!("step {i}"), with, &without, 1e-5);
+    }
 }
 
 fn capture(model: &Model, names: &[&str]) -> CacheStore {

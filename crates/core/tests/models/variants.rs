@@ -34,6 +34,31 @@ pub(crate) fn variants() -> Vec<(&'static str, Value)> {
                 "positional_embedding_type": "rotary", "use_NTK_by_parts_rope": true, "NTK_original_ctx_len": 16,
             }),
         ),
+        (
+            "yarn_rotary",
+            json!({
+                "positional_embedding_type": "rotary", "use_yarn_rope": true, "yarn_factor": 4.0,
+                "yarn_attention_factor": 1.2, "yarn_original_max_position_embeddings": 16, "yarn_beta_fast": 3.0,
+            }),
+        ),
+        (
+            "dynamic_rotary",
+            json!({
+                "positional_embedding_type": "rotary", "rope_parameters": { "rope_type": "dynamic", "factor": 2.0 },
+            }),
+        ),
+        (
+            "longrope_rotary",
+            json!({
+                "positional_embedding_type": "rotary",
+                "rope_parameters": {
+                    "rope_type": "longrope", "short_factor": [1.5, 2.0], "long_factor": [3.0, 5.0],
+                    "original_max_position_embeddings": 12.0, "attention_factor": 0.9,
+                },
+            }),
+        ),
+        ("gated_with_bias_inside", json!({ "gated_mlp": true, "act_fn": "silu", "bias_before_gate": true })),
+        ("gated_with_bias_outside", json!({ "gated_mlp": true, "act_fn": "silu" })),
         ("shortformer", json!({ "positional_embedding_type": "shortformer" })),
         ("solu_ln", json!({ "act_fn": "solu_ln" })),
         ("final_rms", json!({ "final_rms": true })),

@@ -3,12 +3,12 @@
 //! Everything is written as "where the mask says so, the edited value, otherwise the old one", in operations that every
 //! device has. Masks and constants are laid out once for each shape that comes by.
 
-use super::attach::{Action, Attached, Value};
+use super::attach::{Action, Attached, Value, unreachable};
 use super::selection::{Selection, place};
 use crate::autograd::{lock, record};
 use crate::device::DType;
 use crate::error::{Error, Result};
-use crate::hooks::PointInfo;
+use crate::hooks::{PointInfo, Reach};
 use crate::tensor::{CT, Tensor, unbroadcast};
 use candle_core::{DType as Storage, Device};
 use std::sync::Arc;
@@ -96,8 +96,8 @@ impl Attached {
         let selection = Selection::new(point, &self.narrowed, dims)?;
         let mut mask = selection.mask()?;
         let mut rows = None;
-        if let Action::KnockOut { edges, query, key, renormalise, .. } = &self.action {
-            let cut = edge_mask(point, edges, *query, *key, dims)?;
+        if let Action::KnockOut { edges, reach, query, key, renormalise, .. } = &self.action {
+            let cut = edge_mask(point, edges, *reach, *query, *key, dims)?;
             let cut = match mask {
                 None => cut,
                 Some(mask) => mask.broadcast_mul(&cut)?,
@@ -126,8 +126,15 @@ impl Attached {
     }
 }
 
-/// Ones at the given (query, key) pairs.
-fn edge_mask(point: &PointInfo, edges: &[(i64, i64)], query: usize, key: usize, dims: &[usize]) -> Result<CT> {
+/// Ones at the given (query, key) pairs, one of which at least must be an edge.
+fn edge_mask(
+    point: &PointInfo,
+    edges: &[(i64, i64)],
+    reach: Option<Reach>,
+    query: usize,
+    key: usize,
+    dims: &[usize],
+) -> Result<CT> {
     let (Some(&queries), Some(&keys)) = (dims.get(query), dims.get(key)) else {
         return Err(Error::InvalidIntervention {
             hook: point.name.clone(),
@@ -135,9 +142,16 @@ fn edge_mask(point: &PointInfo, edges: &[(i64, i64)], query: usize, key: usize, 
         });
     };
     let mut cut = vec![0u8; queries * keys];
+    let mut exists = false;
+    // Queries are the last of the keys.
+    let before = keys.saturating_sub(queries) as i64;
     for &(q, k) in edges {
         let (q, k) = (place(point, "query", q, queries)? as usize, place(point, "key", k, keys)? as usize);
+        exists |= !reach.is_some_and(|reach| reach.hides(q as i64 + before, k as i64));
         cut[if query < key { q * keys + k } else { k * queries + q }] = 1;
+    }
+    if let (false, Some(reach)) = (exists, &reach) {
+        return Err(Error::InvalidIntervention { hook: point.name.clone(), detail: unreachable(reach) });
     }
     let mut shape = vec![1; dims.len()];
     shape[query] = queries;

@@ -4,7 +4,7 @@ use super::directions::orthonormal;
 use super::selection::{Narrowed, axis, narrow};
 use super::{Edit, Intervention, Number, Operand, TensorRef, apply::Plan};
 use crate::error::{Error, Result};
-use crate::hooks::{Direction, PointInfo};
+use crate::hooks::{AxisSize, Direction, PointBounds, PointInfo, Reach};
 use crate::tensor::{CT, Tensor};
 use std::sync::{Arc, Mutex};
 
@@ -31,6 +31,7 @@ pub(super) enum Action {
     Patch(Tensor),
     KnockOut {
         edges: Vec<(i64, i64)>,
+        reach: Option<Reach>,
         query: usize,
         key: usize,
         value: f64,
@@ -53,11 +54,11 @@ impl Attached {
         intervention: &Intervention,
         tensors: &[Tensor],
         point: &PointInfo,
-        sizes: &[Option<usize>],
+        bounds: &PointBounds,
         direction: Direction,
     ) -> Result<Self> {
-        let check = Check { tensors, point, sizes };
-        let narrowed = narrow(point, sizes, &intervention.at)?;
+        let check = Check { tensors, point, bounds };
+        let narrowed = narrow(point, bounds, &intervention.at)?;
         let action = check.action(&intervention.edit, direction)?;
         check.widths(&action, &narrowed)?;
         Ok(Self { action, narrowed, plan: Mutex::new(None) })
@@ -67,8 +68,7 @@ impl Attached {
 struct Check<'a> {
     tensors: &'a [Tensor],
     point: &'a PointInfo,
-    /// The sizes of its axes, as far as they are known before anything runs.
-    sizes: &'a [Option<usize>],
+    bounds: &'a PointBounds,
 }
 
 impl Check<'_> {
@@ -81,11 +81,17 @@ impl Check<'_> {
             Edit::Zero {} => Action::Set(Value::Number(0.0)),
             Edit::Scale { factor } => match self.value(*factor)? {
                 Value::Number(1.0) => return Err(self.invalid("scaling by 1 changes nothing")),
+                Value::Tensor(factor) if all_are(&factor, 1.0)? => {
+                    return Err(self.invalid("the factor is 1 everywhere, which changes nothing"));
+                }
                 Value::Number(x) if x.is_infinite() => return Err(self.invalid("the factor must be finite")),
                 factor => Action::Scale(factor),
             },
             Edit::Add { value } => match self.value(*value)? {
                 Value::Number(0.0) => return Err(self.invalid("adding 0 changes nothing")),
+                Value::Tensor(value) if all_are(&value, 0.0)? => {
+                    return Err(self.invalid("the value is 0 everywhere, which changes nothing"));
+                }
                 value => Action::Add(value),
             },
             Edit::Set { value } => Action::Set(self.value(*value)?),
@@ -150,12 +156,20 @@ impl Check<'_> {
             );
         }
         for (axis, name, index) in edges.iter().flat_map(|&(q, k)| [(query, "query", q), (key, "key", k)]) {
-            if let Some(size) = self.sizes.get(axis).copied().flatten() {
-                super::selection::place(self.point, name, index, size)?;
+            if let Some(most) = self.bounds.size(axis).most() {
+                super::selection::place(self.point, name, index, most)?;
             }
         }
+        let reach = self.bounds.reach;
+        // Positions from different ends can be compared only when a run shows how far apart the ends are.
+        let same_end = |(q, k): (i64, i64)| (q < 0) == (k < 0);
+        if let Some(reach) = reach
+            && edges.iter().all(|&(q, k)| same_end((q, k)) && reach.hides(q, k))
+        {
+            return Err(self.invalid(unreachable(&reach)));
+        }
         let value = if scores && direction == Direction::Forward { f64::NEG_INFINITY } else { 0.0 };
-        Ok(Action::KnockOut { edges: edges.to_vec(), query, key, value, renormalise })
+        Ok(Action::KnockOut { edges: edges.to_vec(), reach, query, key, value, renormalise })
     }
 
     fn number(&self, number: Number) -> Result<f64> {
@@ -201,15 +215,38 @@ impl Check<'_> {
         }
         let must_equal = matches!(action, Action::ProjectOut(_));
         for (&got, axis) in tensor.iter().rev().zip((0..rank).rev()) {
-            let known = self.sizes.get(axis).copied().flatten();
-            if known.is_some_and(|size| got != size && (must_equal || got != 1)) {
+            let (fits, size) = match self.bounds.size(axis) {
+                AxisSize::Any => continue,
+                AxisSize::Exactly(size) => (got == size || (got == 1 && !must_equal), size.to_string()),
+                AxisSize::AtMost(size) => (got <= size, format!("at most {size}")),
+            };
+            if !fits {
                 return Err(self.invalid(format!(
-                    "a tensor of shape {tensor:?} does not fit axis '{}' of size {}",
-                    self.point.axes[axis],
-                    known.unwrap_or_default()
+                    "a tensor of shape {tensor:?} does not fit axis '{}' of size {size}",
+                    self.point.axes[axis]
                 )));
             }
         }
         Ok(())
     }
+}
+
+/// Whether a tensor is that number everywhere and will be: one that is being learned may begin so.
+fn all_are(tensor: &Tensor, number: f64) -> Result<bool> {
+    if tensor.requires_grad() {
+        return Ok(false);
+    }
+    let other = tensor.data().ne(&tensor.data().affine(0.0, number)?)?;
+    let flat = other.flatten_all()?;
+    Ok(flat.elem_count() == 0 || flat.max(0)?.to_scalar::<u8>()? == 0)
+}
+
+/// What is wrong with edges that do not exist.
+pub(super) fn unreachable(reach: &Reach) -> String {
+    let why = match (reach.causal, reach.window) {
+        (true, Some(window)) => format!("a query sees itself and the {} keys before it", window.saturating_sub(1)),
+        (true, None) => "a query sees no key after itself".to_owned(),
+        (false, window) => format!("a query sees no key {} or more before itself", window.unwrap_or_default()),
+    };
+    format!("none of the edges exists: in this layer {why}. Edges are pairs [query, key]")
 }

@@ -24,6 +24,10 @@
 //! to the selected part, in which, as in indexing, an axis narrowed to a single number is gone (a shape that keeps it
 //! with size 1 is taken too). They may be tracked, and then get gradients. Infinities are written `"inf"`, `"-inf"`.
 //!
+//! What cannot take effect is refused when it is attached: places beyond the sizes that the point's [`super::PointBounds`]
+//! declare, a factor that is 1 or a value that is 0 everywhere (unless it is tracked, hence learned), edges that the layer
+//! does not have.
+//!
 //! `at` narrows by axis name: a number, a list of numbers, or `{ "start", "stop", "step" }`; negative numbers count
 //! from the end. `pos` and `query`, `head` and `head_index`, `batch` and `row` mean the same axis.
 

@@ -2,8 +2,8 @@
 
 use super::{PlaceRange, Places};
 use crate::error::{Error, Result};
-use crate::hooks::PointInfo;
 use crate::hooks::capture::range_indices;
+use crate::hooks::{AxisSize, PointBounds, PointInfo};
 use crate::tensor::{CT, Tensor};
 use candle_core::Device;
 use std::collections::BTreeMap;
@@ -29,11 +29,7 @@ pub(super) fn axis(point: &PointInfo, name: &str) -> Result<usize> {
 }
 
 /// Checks `at` against the axes of a point.
-pub(super) fn narrow(
-    point: &PointInfo,
-    sizes: &[Option<usize>],
-    at: &BTreeMap<String, Places>,
-) -> Result<Vec<Narrowed>> {
+pub(super) fn narrow(point: &PointInfo, bounds: &PointBounds, at: &BTreeMap<String, Places>) -> Result<Vec<Narrowed>> {
     let mut narrowed: Vec<Narrowed> = Vec::with_capacity(at.len());
     for (name, places) in at {
         let axis = axis(point, name)?;
@@ -56,8 +52,10 @@ pub(super) fn narrow(
             return Err(invalid(point, format!("at.{name} selects nothing")));
         }
         let entry = Narrowed { axis, name: name.clone(), places: places.clone() };
-        if let Some(size) = sizes.get(axis).copied().flatten() {
-            entry.resolve(point, size)?;
+        match bounds.size(axis) {
+            AxisSize::Any => {}
+            AxisSize::Exactly(size) => drop(entry.resolve(point, size)?),
+            AxisSize::AtMost(most) => entry.check_reach(point, most)?,
         }
         narrowed.push(entry);
     }
@@ -75,6 +73,24 @@ pub(super) fn place(point: &PointInfo, name: &str, index: i64, size: usize) -> R
 }
 
 impl Narrowed {
+    /// Fails if no activation has these places.
+    fn check_reach(&self, point: &PointInfo, most: usize) -> Result<()> {
+        match &self.places {
+            Places::One(index) => place(point, &self.name, *index, most).map(drop),
+            Places::List(list) => list.iter().try_for_each(|&i| place(point, &self.name, i, most).map(drop)),
+            Places::Range(PlaceRange { start, stop, .. }) => {
+                let most = most as i64;
+                if start.is_some_and(|start| start >= most) || stop.is_some_and(|stop| stop <= -most) {
+                    return Err(invalid(
+                        point,
+                        format!("at.{} selects nothing of an axis of at most {most} places", self.name),
+                    ));
+                }
+                Ok(())
+            }
+        }
+    }
+
     fn resolve(&self, point: &PointInfo, size: usize) -> Result<Vec<u32>> {
         let indices: Vec<u32> = match &self.places {
             Places::One(index) => vec![place(point, &self.name, *index, size)?],

@@ -1,0 +1,20 @@
+//! Files made to break a reader: whatever bytes come, the answer is an error with a code or a model that works. Nothing
+//! panics, hangs, or allocates more than the file justifies.
+//!
+//! A hundred thousand cases in all, in seconds.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test panics")]
+
+mod allocations;
+mod configs;
+#[path = "../load/folder.rs"]
+mod folder;
+mod headers;
+mod indices;
+mod json;
+
+use proptest::prelude::ProptestConfig;
+
+/// So many cases, without files of failures beside the tests.
+pub(crate) fn cases(n: u32) -> ProptestConfig {
+    ProptestConfig { cases: n, failure_persistence: None, max_shrink_iters: 2_000, ..ProptestConfig::default() }
+}
