@@ -37,7 +37,9 @@ impl Tensor {
     pub(crate) fn over_scale(&self, scale: &Self, centred: bool) -> Result<Self> {
         const OP: &str = "over_scale";
         let width = self.dims().last().copied().unwrap_or(0);
-        let fits = width > 0 && scale.elem_count().checked_mul(width) == Some(self.elem_count());
+        // A hook may have given the scale another shape, which then broadcasts.
+        let one_a_row = self.dims().split_last().map(|(_, rows)| [rows, &[1]].concat());
+        let fits = width > 0 && one_a_row.is_some_and(|dims| scale.dims() == dims);
         let fast = if fits { kernels::over_scale(self.data(), scale.data(), width, centred)? } else { None };
         let Some(y) = fast else {
             let x = if centred { self.sub(&self.mean(Some(&[-1]), true)?)? } else { self.clone() };
