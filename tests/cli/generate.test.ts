@@ -48,6 +48,8 @@ describe("hooklens generate", () => {
       expect((await generate(args, options)).out).not.toContain("\u001b");
     }
     expect((await generate([...args, "--no-color"], { isTTY: true })).out).not.toContain("\u001b");
+    const steering = await generate(["builtin:tiny", "a\u001b[2Jb\nc", "--no-color"], { isTTY: true });
+    expect(steering.out).toMatch(/^a\\u\{1b\}\[2Jb\nc/);
   });
 
   test("gives the same as data", async () => {

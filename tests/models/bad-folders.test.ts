@@ -79,6 +79,11 @@ describe("config.json", () => {
     ["null", (folder) => put(folder, file, null), "unsupported_architecture"],
     ["truncated", (folder) => put(folder, file, JSON.stringify(config).slice(0, 60)), "invalid_file"],
     ["nested without end", (folder) => put(folder, file, "[".repeat(200_000)), "invalid_file"],
+    [
+      "with a key twice",
+      (folder) => put(folder, file, '{"model_type":"gpt2","n_layer":4,"n_layer":2}'),
+      "invalid_file",
+    ],
     ["bytes", (folder) => put(folder, file, Buffer.from([0xff, 0xfe, 0, 1])), "invalid_file"],
     [
       "a folder",
@@ -115,6 +120,19 @@ describe("model.safetensors", () => {
   };
   test.each<Damage>([
     ["missing", (folder) => rmSync(join(folder, file)), "missing_file"],
+    [
+      "missing, beside a pickle",
+      (folder) => {
+        rmSync(join(folder, file));
+        put(folder, "pytorch_model.bin", "PK");
+      },
+      "missing_file",
+    ],
+    [
+      "a Git LFS pointer",
+      (folder) => put(folder, file, "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"),
+      "invalid_file",
+    ],
     ["of zero bytes", (folder) => put(folder, file, ""), "invalid_file"],
     ["of seven bytes", (folder) => put(folder, file, weights.subarray(0, 7)), "invalid_file"],
     ["cut in its header", (folder) => put(folder, file, weights.subarray(0, 100)), "invalid_file"],

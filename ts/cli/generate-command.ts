@@ -41,6 +41,11 @@ function collect(text: string, before: readonly string[] = []): readonly string[
   return [...before, text];
 }
 
+/** What a terminal would obey instead of showing becomes an escape, so that a model cannot steer it. */
+function shown(text: string): string {
+  return text.replace(/(?![\n\t])\p{Cc}/gu, (c) => `\\u{${c.codePointAt(0)?.toString(16)}}`);
+}
+
 /** What was asked for, in the library's words. */
 function generateOptions(options: Options): GenerateStreamOptions {
   const { maxNewTokens, temperature, topK, topP, repetitionPenalty, freqPenalty, seed, stop } = options;
@@ -86,8 +91,10 @@ export function generateCommand(terminal: Terminal): Command {
       const model = await loadModel(directory, quietFor(options.json, terminal));
       const stream = model.generateStream(prompt, generateOptions(options));
       const style = createStyle({ color: wantsColor(options.color, terminal), width: 80 });
-      const print = options.json ? () => undefined : terminal.out;
-      print(style.quiet(prompt));
+      const print = options.json
+        ? () => undefined
+        : (piece: string) => terminal.out(terminal.isTTY ? shown(piece) : piece);
+      if (!options.json) terminal.out(style.quiet(terminal.isTTY ? shown(prompt) : prompt));
       let text = "";
       const tokens: number[] = [];
       let finished: FinishReason | null = options.maxNewTokens === 0 ? "length" : null;

@@ -48,7 +48,7 @@ export class Entry {
 }
 
 /** Asked before a hook is attached; throws to refuse. */
-export type Veto = (point: HookPoint, attached: Attached & { readonly prepend: boolean }) => void;
+export type Veto = (point: HookPoint, attached: Attached, prepend: boolean) => void;
 
 /** One registry, its points and its handles. */
 export class HookStore {
@@ -161,7 +161,7 @@ export class HookStore {
 
   #entry(id: number, attached: Attached, prepend: boolean): Entry {
     const point = this.#point(id);
-    this.#veto?.(point, { ...attached, prepend });
+    this.#veto?.(point, attached, prepend);
     return new Entry(point, attached, this.#site(id));
   }
 

@@ -149,7 +149,7 @@ export abstract class HookedRoot extends Module {
     for (const point of store.points) points.set(point.name ?? "", point);
     this.#modules = modules;
     this.#table = new PointTable(store, points, (name) => modules.has(name));
-    store.veto = (point, { hook, dir, isPermanent, level, prepend }) => {
+    store.veto = (point, { hook, dir, isPermanent, level }, prepend) => {
       this.checkHooksToAdd(point, point.name ?? "", hook, { dir, isPermanent, level, prepend });
     };
   }

@@ -261,8 +261,9 @@ export type AxesOfShort<Key, P = TransformerKeys> =
  *
  * Which of these points a model has is known to the model: `cache.get` and names filters take short names too, and check.
  *
- * @param layer the number of the block. Layers that count from the end need a model: see {@link ActivationCache.get}.
- * @param part `ln1`, `ln2`, `attn` (or `a`), `mlp` (or `m`); not needed for what exists in attention or in the MLP only.
+ * The layer is the number of the block; one that counts from the end needs a model: see {@link ActivationCache.get}. The
+ * part is `ln1`, `ln2`, `attn` (or `a`), `mlp` (or `m`); it is not needed for what exists in attention or in the MLP only.
+ *
  * @throws `unknown_hook` with the nearest names for what no transformer has; `invalid_argument` for a layer that is no
  *   whole number from 0.
  *

@@ -49,6 +49,6 @@ export function gridHtml({ label, corner, columns, rows, hint, upright, fromEnd 
   return html`<hl-grid${fromEnd === true ? html` data-end="1"` : null}><div class="scroll"><table${upright === true ? markup(' class="upright"') : null} aria-label="${label}">
 <thead><tr><td class="corner">${corner}</td>${columns.map((title) => html`<th scope="col"><span>${title}</span></th>`)}</tr></thead>
 <tbody>
-${rows.map(({ title, cells }) => html`<tr><th scope="row">${title}</th>${cells.map(cellHtml)}\n`)}</tbody></table></div>
+${rows.map(({ title, cells }) => html`<tr><th scope="row">${title}</th>${cells.map(cellHtml)}</tr>\n`)}</tbody></table></div>
 <p class="readout" aria-live="off">${hint}</p></hl-grid>`;
 }

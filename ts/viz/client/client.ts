@@ -57,11 +57,11 @@ class Grid extends HTMLElement {
 
   start(): void {
     const table = this.querySelector("table");
-    const body = table?.tBodies[0];
+    const body = table?.querySelector("tbody");
     if (this.#started || !table || !body) return;
     this.#started = true;
     this.cells = [...body.querySelectorAll("td")];
-    this.width = Math.max(1, this.cells.length / Math.max(1, body.rows.length));
+    this.width = Math.max(1, this.cells.length / Math.max(1, body.querySelectorAll("tr").length));
     table.setAttribute("role", "grid");
     const first = this.cells.findIndex((cell) => cell.classList.contains("on"));
     const fromEnd = this.dataset["end"] !== undefined;

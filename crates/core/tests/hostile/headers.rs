@@ -55,6 +55,9 @@ fn damaged_files_are_refused_or_read() {
     TestRunner::new(cases(25_000)).run(&damage(), |(writes, end)| check(&path, &damaged(&good, &writes, end))).unwrap();
 }
 
+/// A tensor as a header describes it: name, dtype, shape, two offsets, and whether they are replaced by true ones.
+type Described<'a> = (String, &'a str, Vec<u64>, u64, u64, bool);
+
 fn number() -> impl Strategy<Value = u64> {
     prop_oneof![
         6 => 0u64..40,
@@ -75,7 +78,7 @@ fn headers_that_lie_are_refused() {
     let name = prop_oneof![4 => "[a-c]{1,2}", 1 => Just("__metadata__".to_owned()), 1 => "\\PC{0,8}"];
     let tensor = (name, dtype, prop::collection::vec(number(), 0..5), number(), number(), any::<bool>());
     let headers = (prop::collection::vec(tensor, 0..5), 0usize..80);
-    let render = |entries: &[(String, &str, Vec<u64>, u64, u64, bool)]| {
+    let render = |entries: &[Described<'_>]| {
         let mut end = 0u64;
         let mut text = Vec::new();
         for (name, dtype, shape, a, b, honest) in entries {
