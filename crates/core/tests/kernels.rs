@@ -2,7 +2,7 @@
 //! sizes that fill no vector exactly, and above the size at which several threads share the work.
 #![allow(clippy::unwrap_used, clippy::type_complexity, reason = "a failing test panics; the closures are the table")]
 
-use hooklens_core::tensor::Gelu;
+use hooklens_core::tensor::{AttentionOptions, ClassLoss, Gelu, Reduction};
 use hooklens_core::{BackwardOptions, DType, Result, Tensor};
 
 type Function = Box<dyn Fn(&[Tensor]) -> Result<Tensor>>;
@@ -117,6 +117,98 @@ fn arithmetic_agrees_however_it_broadcasts() {
             };
             let g: Function = Box::new(move |x| f(&x[0], &x[1]));
             compare(&format!("{name} {a:?} {b:?}"), &g, &[input(a, 1), input(b, 2)], 1e-5);
+        }
+    }
+}
+
+#[test]
+fn products_agree_in_every_layout() {
+    // One row, few rows, many; tiles that are full and tiles that are not; more than one block of the inner axis.
+    let sizes = [
+        [1, 7, 5],
+        [1, 600, 700],
+        [2, 33, 40],
+        [13, 65, 515],
+        [24, 16, 8],
+        [37, 100, 1030],
+        [128, 64, 64],
+        [300, 20, 30],
+    ];
+    for [m, n, k] in sizes {
+        let flat = |x: &Tensor, flip: bool| if flip { x.transpose(0, 1) } else { Ok(x.clone()) };
+        for (flip_a, flip_b) in [(false, false), (false, true), (true, false), (true, true)] {
+            let dims =
+                |rows: usize, columns: usize, flip: bool| if flip { vec![columns, rows] } else { vec![rows, columns] };
+            let inputs = [(numbers(m * k, 1), dims(m, k, flip_a)), (numbers(k * n, 2), dims(k, n, flip_b))];
+            let product: Function = Box::new(move |x| flat(&x[0], flip_a)?.matmul(&flat(&x[1], flip_b)?));
+            compare(&format!("[{m}, {k}] @ [{k}, {n}], {flip_a}, {flip_b}"), &product, &inputs, 2e-6);
+        }
+        let inputs = [(numbers(m * k, 1), vec![m, k]), (numbers(k * n, 2), vec![n, k]), (numbers(n, 3), vec![n])];
+        let linear: Function = Box::new(|x| x[0].linear(&x[1], Some(&x[2])));
+        compare(&format!("linear [{m}, {k}], [{n}, {k}]"), &linear, &inputs, 2e-6);
+    }
+}
+
+#[test]
+fn products_of_strided_and_repeated_operands_agree() {
+    let every_third: Function =
+        Box::new(|x| x[0].slice(1, None, None, Some(3))?.matmul(&x[1].slice(0, None, None, Some(2))?));
+    let inputs = [(numbers(40 * 90, 1), vec![40, 90]), (numbers(60 * 50, 2), vec![60, 50])];
+    compare("every third column", &every_third, &inputs, 2e-6);
+    for rows in [1, 40] {
+        let repeated: Function = Box::new(move |x| x[0].expand(&[rows, 90])?.matmul(&x[1].expand(&[90, 50])?));
+        let inputs = [(numbers(90, 1), vec![1, 90]), (numbers(90, 2), vec![90, 1])];
+        // Gradients of what is repeated are sums of thousands of products.
+        compare("a repeated row and column", &repeated, &inputs, 5e-5);
+    }
+}
+
+#[test]
+fn products_pass_nan_on_and_only_where_it_belongs() {
+    for m in [1, 50] {
+        let mut values = numbers(m * 600, 1);
+        values[3] = f32::NAN;
+        let a = Tensor::from_slice(&values, &[m, 600]).unwrap();
+        let b = Tensor::from_slice(&numbers(600 * 45, 2), &[600, 45]).unwrap();
+        let y = a.matmul(&b).unwrap().to_vec::<f32>().unwrap();
+        assert!(y[..45].iter().all(|x| x.is_nan()) && y[45..].iter().all(|x| x.is_finite()));
+    }
+}
+
+#[test]
+fn cross_entropy_agrees() {
+    for (rows, classes) in [(1, 1), (5, 33), (40, 1500)] {
+        for smoothing in [0.0, 0.1] {
+            for reduction in [Reduction::Mean, Reduction::None] {
+                let ids: Vec<i64> = (0..rows).map(|i| if i == 3 { -1 } else { (i * 7 % classes) as i64 }).collect();
+                let loss: Function = Box::new(move |x| {
+                    let settings = ClassLoss { reduction, ignore_index: -1, label_smoothing: smoothing };
+                    x[0].cross_entropy(&Tensor::from_slice(&ids, &[ids.len()])?, settings)
+                });
+                let inputs = [(numbers(rows * classes, 1), vec![rows, classes])];
+                compare(&format!("cross entropy of {rows} x {classes}"), &loss, &inputs, 2e-6);
+            }
+        }
+    }
+}
+
+#[test]
+fn attention_agrees() {
+    for (queries, keys) in [(1, 9), (40, 40), (70, 33)] {
+        let inputs: Vec<_> = [(queries, 1), (keys, 2), (keys, 3)]
+            .map(|(rows, seed)| (numbers(2 * 3 * rows * 16, seed), vec![2, 3, rows, 16]))
+            .into();
+        for (is_causal, masked) in [(false, false), (true, false), (false, true)] {
+            let attention: Function = Box::new(move |x| {
+                // The first query may see nothing.
+                let hidden = |i: usize| i < keys || i % 3 == 0;
+                let at = |i| if hidden(i) { f32::NEG_INFINITY } else { 0.0 };
+                let mask: Vec<f32> = (0..queries * keys).map(at).collect();
+                let mask = Tensor::from_slice(&mask, &[queries, keys])?;
+                let options = AttentionOptions { is_causal, ..AttentionOptions::default() };
+                x[0].scaled_dot_product_attention(&x[1], &x[2], masked.then_some(&mask), options)
+            });
+            compare(&format!("attention {queries} {keys} {is_causal} {masked}"), &attention, &inputs, 5e-6);
         }
     }
 }

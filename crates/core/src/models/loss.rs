@@ -28,21 +28,19 @@ pub(super) fn next_token_loss(
         return Err(Error::ShapeMismatch { op: "loss", detail });
     }
     let predicted = pos.saturating_sub(1);
-    let counts = |i: usize| keep.is_none_or(|keep| keep[i] && keep[i + 1]);
-    let next: Vec<i64> = (0..batch * pos)
-        .filter(|i| i % pos != predicted)
-        .map(|i| if counts(i) { tokens[i + 1] } else { IGNORED })
-        .collect();
+    let counts = |i: usize| i % pos != predicted && keep.is_none_or(|keep| keep[i] && keep[i + 1]);
+    // The last position predicts nothing: ignoring it is cheaper than cutting it off, here and in the gradient.
+    let next: Vec<i64> = (0..batch * pos).map(|i| if counts(i) { tokens[i + 1] } else { IGNORED }).collect();
     if !per_token && next.iter().all(|&token| token == IGNORED) {
         return Err(Error::InvalidArgument {
             op: "forward",
             detail: "the attention mask leaves no pair of neighbouring tokens to take a loss of".into(),
         });
     }
-    let next = Tensor::constant(CT::from_vec(next, batch * predicted, logits.data().device())?)?;
+    let next = Tensor::constant(CT::from_vec(next, batch * pos, logits.data().device())?)?;
     let wide = if logits.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
-    let rows = logits.narrow(1, 0, predicted)?.reshape(&[-1, d_vocab as i64])?.to_dtype(wide)?;
+    let rows = logits.reshape(&[-1, d_vocab as i64])?.to_dtype(wide)?;
     let reduction = if per_token { Reduction::None } else { Reduction::Mean };
     let loss = rows.cross_entropy(&next, ClassLoss { reduction, ignore_index: IGNORED, label_smoothing: 0.0 })?;
-    if per_token { loss.reshape(&[batch as i64, predicted as i64]) } else { Ok(loss) }
+    if per_token { loss.reshape(&[batch as i64, pos as i64])?.narrow(1, 0, predicted) } else { Ok(loss) }
 }

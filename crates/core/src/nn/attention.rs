@@ -99,12 +99,19 @@ fn pattern(pass: &Pass<'_>, layer: usize, points: &AttnPoints, q: &Tensor, k: &T
     }
     let observed = pass.observed(points.scores);
     let scores = pass.fire(points.scores, scores)?;
-    // A row without any allowed key has no softmax; its probabilities are zero. A hook may have made more such rows.
-    let empty_rows = if observed { empty_rows(&scores)? } else { pass.mask.empty_rows(window)? };
-    let pattern = match empty_rows {
-        None => scores.softmax(-1)?,
-        Some(empty) => {
-            scores.masked_fill(&empty, Scalar::Float(0.0))?.softmax(-1)?.masked_fill(&empty, Scalar::Float(0.0))?
+    let pattern = match scores.softmax_or_zeros()? {
+        Some(pattern) => pattern,
+        None => {
+            // A row without any allowed key has no softmax; its probabilities are zero. A hook may have made more such
+            // rows.
+            let empty_rows = if observed { empty_rows(&scores)? } else { pass.mask.empty_rows(window)? };
+            match empty_rows {
+                None => scores.softmax(-1)?,
+                Some(empty) => {
+                    let none = Scalar::Float(0.0);
+                    scores.masked_fill(&empty, none)?.softmax(-1)?.masked_fill(&empty, none)?
+                }
+            }
         }
     };
     pass.fire(points.pattern, pattern.to_dtype(stored)?)

@@ -5,7 +5,6 @@ use super::{NormWeights, Pass};
 use crate::device::DType;
 use crate::error::Result;
 use crate::models::NormKind;
-use crate::ops::Scalar;
 use crate::tensor::Tensor;
 
 /// Normalises the last axis of `x` `[.., width]`. Statistics are taken in at least `f32`.
@@ -35,17 +34,15 @@ pub(crate) fn branch_norm(
     let x = x.to_dtype(wide)?;
     let (w, b) = (weights.w.as_ref(), weights.b.as_ref());
     let y = if pass.observed(points.scale) || pass.observed(points.normalized) {
-        let x = if kind.centered { x.sub(&x.mean(Some(&[-1]), true)?)? } else { x };
-        let variance = x.square()?.mean(Some(&[-1]), true)?;
-        let scale = variance.add_scalar(Scalar::Float(pass.config.eps))?.sqrt()?;
-        let scale = pass.fire_branch(points.scale, branch, scale)?;
-        let mut y = pass.fire_branch(points.normalized, branch, x.div(&scale)?)?;
-        if let Some(w) = w {
-            y = y.mul(&w.to_dtype(wide)?)?;
-        }
-        match b {
-            Some(b) => y.add(&b.to_dtype(wide)?)?,
-            None => y,
+        let scale = pass.fire_branch(points.scale, branch, x.norm_scale(kind.centered, pass.config.eps)?)?;
+        let y = pass.fire_branch(points.normalized, branch, x.over_scale(&scale, kind.centered)?)?;
+        match (w, b) {
+            (Some(w), b) => {
+                let b = b.map(|b| b.to_dtype(wide)).transpose()?;
+                y.scale_shift(&w.to_dtype(wide)?, b.as_ref())?
+            }
+            (None, Some(b)) => y.add(&b.to_dtype(wide)?)?,
+            (None, None) => y,
         }
     } else {
         let (w, b) = (w.map(|w| w.to_dtype(wide)).transpose()?, b.map(|b| b.to_dtype(wide)).transpose()?);

@@ -76,11 +76,12 @@ fn pattern(scores: &CT, causal: bool, masked: bool) -> Result<CT> {
     let &[.., queries, keys] = scores.dims() else {
         return Err(Error::Internal { detail: "attention scores without two axes".into() });
     };
-    // The vectorised kernel knows no mask, and gives NaN for rows in which everything is masked.
-    if !causal
-        && !masked
-        && let Some(pattern) = kernels::softmax(scores, keys)?
-    {
+    let fast = match keys {
+        0 => None,
+        _ if causal || masked => kernels::attention_pattern(scores, queries, keys, causal)?,
+        _ => kernels::softmax(scores, keys)?,
+    };
+    if let Some(pattern) = fast {
         return Ok(pattern);
     }
     if scores.dtype() == Storage::F64 {
@@ -89,27 +90,8 @@ fn pattern(scores: &CT, causal: bool, masked: bool) -> Result<CT> {
         return upload(data, scores.dims(), scores.device());
     }
     let mut data = read_all::<f32, _>(scores, |scores| Ok(scores.to_vec()))?;
-    if causal {
-        data.chunks_mut(keys.max(1)).enumerate().for_each(|(i, row)| {
-            let seen = (i % queries + 1).min(keys);
-            row[seen..].fill(f32::NEG_INFINITY);
-        });
-    }
-    let shown: Vec<bool> = data.chunks(keys.max(1)).map(|row| row.iter().any(|x| *x != f32::NEG_INFINITY)).collect();
-    let hidden = upload(data, scores.dims(), scores.device())?;
-    match kernels::softmax(&hidden, keys)? {
-        Some(pattern) if !shown.contains(&false) => Ok(pattern),
-        Some(pattern) => {
-            let mut data = read_all::<f32, _>(&pattern, |data| Ok(data.to_vec()))?;
-            data.chunks_mut(keys.max(1)).zip(shown).filter(|(_, shown)| !shown).for_each(|(row, _)| row.fill(0.0));
-            upload(data, scores.dims(), scores.device())
-        }
-        None => {
-            let mut data = read_all::<f32, _>(&hidden, |data| Ok(data.to_vec()))?;
-            softmax_rows(&mut data, queries, keys, false);
-            upload(data, scores.dims(), scores.device())
-        }
-    }
+    softmax_rows(&mut data, queries, keys, causal);
+    upload(data, scores.dims(), scores.device())
 }
 
 /// The gradient of the scores from that of their softmax: `p · (g - Σ g·p)`.

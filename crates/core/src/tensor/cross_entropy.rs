@@ -1,8 +1,9 @@
 //! Losses of class predictions.
 
 use super::host::{contiguous, read_all, upload};
+use super::kernels::{self, ClassRow, LogSum};
 use super::picks::indices;
-use super::{CT, Tensor, kernels, require_float};
+use super::{CT, Tensor, require_float};
 use crate::autograd::record_unary;
 use crate::error::{Error, Result};
 use crate::ops::{Op, op_table};
@@ -120,9 +121,9 @@ fn losses_like(like: &CT, losses: Vec<f64>, reduction: Reduction, shape: &[i64])
 
 /// What is kept of the forward pass for the gradient.
 enum Log {
-    /// Log-probabilities, where a vectorised kernel made them.
-    Softmax(CT),
-    /// The logarithm of each row's sum of exponentials.
+    /// The logarithm of each row's sum of exponentials, where a vectorised kernel computed them.
+    Fast(Vec<LogSum>),
+    /// The same.
     Sums(Vec<f64>),
 }
 
@@ -152,7 +153,12 @@ fn target_losses(x: &CT, log: &Log, classes: usize, targets: &[Option<usize>], s
         targets.iter().enumerate().map(one).collect()
     };
     match log {
-        Log::Softmax(log) => read_all::<f32, _>(log, |log| Ok(losses(&|i, class| f64::from(log[i * classes + class])))),
+        Log::Fast(sums) => read_all::<f32, _>(x, |x| {
+            Ok(losses(&|i, class| {
+                let [top, shift] = sums[i];
+                f64::from(x[i * classes + class] - top) - f64::from(shift)
+            }))
+        }),
         Log::Sums(sums) => {
             read_all::<f64, _>(&x.to_dtype(Storage::F64)?, |x| Ok(losses(&|i, class| x[i * classes + class] - sums[i])))
         }
@@ -172,29 +178,11 @@ fn scores_gradient(
     let dims = [targets.len(), classes];
     let shared = smoothing / classes.max(1) as f64;
     match log {
-        Log::Softmax(log) => {
-            let mut to_log = vec![0f32; targets.len() * classes];
-            for ((row, target), weight) in to_log.chunks_mut(classes.max(1)).zip(targets).zip(weights) {
-                if let Some(t) = *target {
-                    if shared != 0.0 {
-                        row.fill((-weight * shared) as f32);
-                    }
-                    row[t] = (-weight * (1.0 - smoothing + shared)) as f32;
-                }
-            }
-            let to_log = upload(to_log, &dims, log.device())?;
-            let grads = kernels::log_softmax_gradient(log, &to_log, classes)?
-                .ok_or_else(|| Error::Internal { detail: "log_softmax without its gradient".into() })?;
-            if targets.iter().all(Option::is_some) {
-                return Ok(grads);
-            }
-            let mut grads = read_all::<f32, _>(&grads, |grads| Ok(grads.to_vec()))?;
-            for (row, target) in grads.chunks_mut(classes.max(1)).zip(targets) {
-                if target.is_none() {
-                    row.fill(0.0);
-                }
-            }
-            upload(grads, &dims, x.device())
+        Log::Fast(sums) => {
+            let row = |((&log_sum, &target), &weight)| ClassRow { log_sum, target, weight: weight as f32 };
+            let rows: Vec<ClassRow> = sums.iter().zip(targets).zip(weights).map(row).collect();
+            kernels::class_gradient(x, &rows, classes, smoothing as f32)?
+                .ok_or_else(|| Error::Internal { detail: "cross entropy without its gradient".into() })
         }
         Log::Sums(sums) => {
             let grads = read_all::<f64, _>(&x.to_dtype(Storage::F64)?, |x| {
@@ -224,8 +212,9 @@ impl Tensor {
         let (rows, targets, shape) = rows_and_targets(OP, self, targets, loss.ignore_index)?;
         let classes = rows.dims()[1];
         let x = rows.data();
-        let log = match kernels::log_softmax(x, classes)? {
-            Some(log) => Log::Softmax(log),
+        let fast = if classes > 0 { kernels::log_sums(x, classes)? } else { None };
+        let log = match fast {
+            Some(sums) => Log::Fast(sums),
             None => Log::Sums(log_sums(x, classes)?),
         };
         let losses = target_losses(x, &log, classes, &targets, smoothing)?;

@@ -5,17 +5,21 @@
 //! right operand into one product, and can start from a bias instead of zeros.
 
 use super::host::{contiguous, read, upload};
+use super::kernels::{self, Strided};
 use super::{CT, broadcast_dims};
 use crate::error::{Error, Result};
 use candle_core::{DType, WithDType};
 use gemm::Parallelism;
 use rayon::prelude::*;
+use std::mem::MaybeUninit;
 
 /// The product of one matrix pair is split over threads from this many multiplications on; smaller ones of a batch
 /// run beside each other.
 const SPLIT_ONE: usize = 1 << 22;
 /// Below this many multiplications in all, waking a second thread costs more than it gains.
 const SPLIT_BATCH: usize = 1 << 18;
+/// From so many rows on, our own kernel is as fast as `gemm` or faster.
+const PACKED_ROWS: usize = 24;
 
 /// `a @ b`, plus `bias` on each row if given: `[.., m, k] @ [.., k, n] -> [.., m, n]`, batch axes broadcast.
 ///
@@ -116,25 +120,60 @@ struct Matrix<T> {
     column: isize,
 }
 
-// SAFETY: a `Matrix` is a read-only view into a slice that outlives the parallel loop using it.
-unsafe impl<T: Sync> Send for Matrix<T> {}
-// SAFETY: as above.
-unsafe impl<T: Sync> Sync for Matrix<T> {}
+/// Floats that matrices are multiplied in.
+trait Factor: WithDType {
+    /// Writes `a @ b + bias` by kernels of our own, where machine and sizes suit them; false if nothing was written.
+    fn multiply(
+        _size: [usize; 3],
+        _a: (&[Self], [usize; 2]),
+        _b: (&[Self], [usize; 2]),
+        _bias: Option<&[Self]>,
+        _out: &mut [MaybeUninit<Self>],
+    ) -> bool {
+        false
+    }
+}
 
-fn floats<T: WithDType>(plan: &Plan, a: &CT, b: &CT, bias: Option<&CT>) -> Result<CT> {
+impl Factor for f64 {}
+
+impl Factor for f32 {
+    fn multiply(
+        [m, n, k]: [usize; 3],
+        (a, [a_row, a_column]): (&[f32], [usize; 2]),
+        (b, [b_row, b_column]): (&[f32], [usize; 2]),
+        bias: Option<&[f32]>,
+        out: &mut [MaybeUninit<f32>],
+    ) -> bool {
+        // A few rows use each element of the right operand too seldom to lay it out anew.
+        if m > 1 && m < PACKED_ROWS && b_column == 1 {
+            return false;
+        }
+        let a = Strided { data: a, row: a_row, column: a_column };
+        let b = Strided { data: b, row: b_row, column: b_column };
+        kernels::multiply([m, n, k], a, b, bias, out, true)
+    }
+}
+
+fn floats<T: Factor>(plan: &Plan, a: &CT, b: &CT, bias: Option<&CT>) -> Result<CT> {
     let &Plan { mut m, n, k, .. } = plan;
     let total = plan.batches() * m * n;
-    let mut out = match bias {
-        None => vec![T::from_f64(0.0); total],
-        Some(bias) => super::host::read_all::<T, _>(bias, |row| Ok(row.repeat(plan.batches() * m)))?,
-    };
-    if total == 0 || k == 0 {
-        return upload(out, &plan.out_dims(), a.device());
-    }
     // Where each matrix of both operands starts.
     crate::memory::require_tensor("matmul", &plan.batch, 2 * size_of::<usize>())?;
+    let bias = bias.map(|bias| super::host::read_all::<T, _>(bias, |row| Ok(row.to_vec()))).transpose()?;
+    let mut values = Vec::with_capacity(total);
+    let out = &mut values.spare_capacity_mut()[..total];
+    let prefill = |out: &mut [MaybeUninit<T>]| match &bias {
+        Some(bias) => out.chunks_exact_mut(n).for_each(|row| {
+            row.iter_mut().zip(bias).for_each(|(o, &b)| _ = o.write(b));
+        }),
+        None => out.fill(MaybeUninit::new(T::from_f64(0.0))),
+    };
     read::<T, _>(a, |a_data, a_layout| {
         read::<T, _>(b, |b_data, b_layout| {
+            if total == 0 || k == 0 {
+                prefill(out);
+                return Ok(());
+            }
             let (a_strides, b_strides) = (a_layout.stride(), b_layout.stride());
             let (a_rank, b_rank) = (a_strides.len(), b_strides.len());
             let a_batch = plan.batch_strides(a_layout.dims(), a_strides);
@@ -150,18 +189,25 @@ fn floats<T: WithDType>(plan: &Plan, a: &CT, b: &CT, bias: Option<&CT>) -> Resul
                 }
                 None => (plan.offsets(&a_batch), plan.offsets(&b_batch)),
             };
-            let a_at = |batch: usize| Matrix {
-                at: a_data[a_layout.start_offset() + a_offsets[batch]..].as_ptr(),
+            let (a_strides, b_strides) = ([row, a_strides[a_rank - 1]], [b_strides[b_rank - 2], b_strides[b_rank - 1]]);
+            let a_from = |batch: usize| &a_data[a_layout.start_offset() + a_offsets[batch]..];
+            let b_from = |batch: usize| &b_data[b_layout.start_offset() + b_offsets[batch]..];
+            if a_offsets.len() == 1
+                && T::multiply([m, n, k], (a_from(0), a_strides), (b_from(0), b_strides), bias.as_deref(), out)
+            {
+                return Ok(());
+            }
+            let matrix = |data: &[T], [row, column]: [usize; 2]| Matrix {
+                at: data.as_ptr(),
                 row: row as isize,
-                column: a_strides[a_rank - 1] as isize,
+                column: column as isize,
             };
-            let b_at = |batch: usize| Matrix {
-                at: b_data[b_layout.start_offset() + b_offsets[batch]..].as_ptr(),
-                row: b_strides[b_rank - 2] as isize,
-                column: b_strides[b_rank - 1] as isize,
-            };
-            let one = |batch: usize, out: &mut [T], threads: Parallelism| {
-                multiply([m, n, k], a_at(batch), b_at(batch), out, bias.is_some(), threads);
+            let one = |batch: usize, out: &mut [MaybeUninit<T>], threads: Parallelism| {
+                if bias.is_some() {
+                    prefill(out);
+                }
+                let (a, b) = (matrix(a_from(batch), a_strides), matrix(b_from(batch), b_strides));
+                multiply([m, n, k], a, b, out, bias.is_some(), threads);
             };
             let (each, batches) = (m * n * k, a_offsets.len());
             if batches > 1 && each < SPLIT_ONE {
@@ -177,15 +223,17 @@ fn floats<T: WithDType>(plan: &Plan, a: &CT, b: &CT, bias: Option<&CT>) -> Resul
             Ok(())
         })
     })?;
-    upload(out, &plan.out_dims(), a.device())
+    // SAFETY: the products above cover `total` elements, each written by its kernel or beforehand.
+    unsafe { values.set_len(total) };
+    upload(values, &plan.out_dims(), a.device())
 }
 
-/// `out = a @ b`, or `out += a @ b` if `accumulate`; `out` is row-major.
+/// Writes `out = a @ b`, or `out += a @ b` if `accumulate`, for which `out` must hold something; it is row-major.
 fn multiply<T: WithDType>(
     [m, n, k]: [usize; 3],
     a: Matrix<T>,
     b: Matrix<T>,
-    out: &mut [T],
+    out: &mut [MaybeUninit<T>],
     accumulate: bool,
     threads: Parallelism,
 ) {
@@ -197,7 +245,7 @@ fn multiply<T: WithDType>(
             m,
             n,
             k,
-            out.as_mut_ptr(),
+            out.as_mut_ptr().cast(),
             1,
             n as isize,
             accumulate,

@@ -31,6 +31,7 @@ mod kernels;
 mod linalg;
 mod losses;
 mod matmul;
+mod norm_parts;
 mod normalise;
 mod picks;
 mod promotion;

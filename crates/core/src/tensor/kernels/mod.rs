@@ -6,16 +6,25 @@
 //! general way of [`super::elements`] and [`super::rows`], which is also what the tests compare with.
 
 mod arithmetic;
+mod attention;
+mod classes;
 mod lanes;
 mod math;
+mod norm_parts;
 mod pointwise;
+mod product;
 mod rows;
 mod selection;
+mod vectors;
 
 pub(crate) use arithmetic::{Arithmetic, arithmetic};
+pub(crate) use attention::attention_pattern;
+pub(crate) use classes::{ClassRow, LogSum, class_gradient, log_sums};
+pub(crate) use norm_parts::{norm_scale, norm_scale_gradient, over_scale, over_scale_slope, scale_shift};
 pub(crate) use pointwise::{
     Exp, GeluErf, GeluTanh, Pointwise, QuickGelu, Relu, Sigmoid, Silu, Tanh, map_slope, map_value,
 };
+pub(crate) use product::{Strided, multiply};
 pub(crate) use rows::{
     NormGradients, layer_norm, layer_norm_gradients, log_softmax, log_softmax_gradient, softmax, softmax_gradient,
 };
