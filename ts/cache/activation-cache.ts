@@ -308,9 +308,9 @@ export class ActivationCache<P = TransformerKeys> extends ActivationMap<P> {
   /** {@link slice} along the batch axis: one row (the axis goes), several, or a range. */
   applySliceToBatchDim<const Rows extends PosSlice>(
     rows: Rows,
-  ): ActivationCache<Sliced<P, { readonly batch: Rows }>> {
+  ): ActivationCache<Sliced<P, Readonly<Record<"batch", Rows>>>> {
     const slices = { batch: rows } as unknown as CacheSlice<P>;
-    return this.slice(slices as never) as ActivationCache<Sliced<P, { readonly batch: Rows }>>;
+    return this.slice(slices as never) as ActivationCache<Sliced<P, Readonly<Record<"batch", Rows>>>>;
   }
 
   /**

@@ -17,7 +17,7 @@ import type { ScopeOptions } from "../hooks/hook-fn.ts";
 import { HookPoint } from "../hooks/hook-point.ts";
 import { HookStore } from "../hooks/hook-store.ts";
 import { type HookedRoot, type Recording, SCOPE_KEYS } from "../hooks/hooked-root.ts";
-import type { pointNames, Recorded } from "../hooks/names.ts";
+import type { Recorded } from "../hooks/names.ts";
 import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
 import { enableGrad, isGradEnabled, noGrad } from "../tensor/gradients.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -53,14 +53,12 @@ export type CacheOf<RemoveBatch extends boolean, AsObject extends boolean> = Cac
 /**
  * A decoder-only language model whose every activation and gradient can be seen and changed.
  *
- * Its numbers are those of the checkpoint: nothing is folded or centred on loading unless one asks for it. Hook points that cost extra work,
- * such as `hook_result`, do nothing until one names them.
+ * Its numbers are those of the checkpoint: nothing is folded or centred on loading unless one asks for it. Hook points
+ * that cost extra work, such as `hook_result`, do nothing until one names them.
  *
  * @category The model
  */
 export class HookedTransformer extends TransformerGeneration {
-  /** Exists in types only. @internal */
-  declare readonly [pointNames]: TransformerPoints;
   readonly #hooks: HookStore;
 
   private constructor(model: EngineModel, tokenizer: Tokenizer | null, stopIds: readonly number[] = []) {

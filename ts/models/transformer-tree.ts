@@ -292,7 +292,11 @@ export type BlockNorm<Name extends "ln1" | "ln2" | "mlp.ln"> = NormPart & Points
 export type Attention = AttentionPart & PointsIn<BlockPoints, "attn">;
 
 /** A block's MLP: its weights, its hook points, and with `act_fn` `solu_ln` its inner norm. */
-export type Mlp = MlpPart & PointsIn<BlockPoints, "mlp"> & { readonly ln: BlockNorm<"mlp.ln"> };
+export type Mlp = MlpPart &
+  PointsIn<BlockPoints, "mlp"> & {
+    /** The norm over the neurons. With `act_fn` `solu_ln` only. */
+    readonly ln: BlockNorm<"mlp.ln">;
+  };
 
 /** The norm before the unembedding: its weights and hook points. */
 export type FinalNorm = NormPart & PointsIn<OuterPoints, "ln_final">;

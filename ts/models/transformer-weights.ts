@@ -6,6 +6,7 @@ import { checkFlags } from "../hooks/call-options.ts";
 import { HookedRoot } from "../hooks/hooked-root.ts";
 import { warn } from "../hooks/logger.ts";
 import type { LoadStateOptions } from "../hooks/module.ts";
+import type { pointNames } from "../hooks/names.ts";
 import { requireObject } from "../tensor/arguments.ts";
 import { describe, handleOf, wrap } from "../tensor/base.ts";
 import { zeros } from "../tensor/create.ts";
@@ -15,6 +16,7 @@ import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type ProcessingOptions, type ProcessingRecord, recordOf, stepsOf } from "./processing.ts";
 import type { TransformerConfig } from "./transformer-config.ts";
+import type { TransformerPoints } from "./transformer-points.ts";
 
 /** Which biases {@link TransformerWeights.accumulatedBias} adds up. */
 export interface AccumulatedBiasOptions {
@@ -37,6 +39,8 @@ export interface AccumulatedBiasOptions {
  * @category Weights
  */
 export abstract class TransformerWeights extends HookedRoot {
+  /** Exists in types only. @internal */
+  declare readonly [pointNames]: TransformerPoints;
   /** @internal */
   protected readonly model: EngineModel;
   #cfg: TransformerConfig;
