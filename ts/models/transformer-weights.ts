@@ -71,7 +71,7 @@ export abstract class TransformerWeights extends HookedRoot {
    *
    * Norms that were folded have no weights any more: `cfg.normalization_type` becomes `LNPre` or `RMSPre`, and
    * `stateDict()` has no `ln1.w`. A step that would change what this model computes is left out with a warning. A
-   * {@link KeyValueCache} that was filled before holds the activations of other weights: begin a new one.
+   * {@link KeyValueCache} that was filled before holds the activations of other weights and is refused: clear it.
    *
    * @param steps `true`, the default: the four steps that the reference does on loading. Or those that are true here.
    * @throws `not_supported_on_this_model` for `refactorFactoredAttnMatrices` where it is impossible; `invalid_argument`

@@ -1,6 +1,6 @@
 //! One safetensors file, memory-mapped.
 
-use super::{WeightSource, cast, header, no_such_weight};
+use super::{WeightSource, header, no_such_weight};
 use crate::device::DType;
 use crate::error::{Error, Result};
 use crate::tensor::{CT, Tensor};
@@ -11,6 +11,9 @@ use safetensors::tensor::TensorInfo;
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+
+/// How much is cast at a time: a weight never exists whole in two dtypes. Divisible by the size of every element.
+const CAST_BYTES: usize = 4 << 20;
 
 /// A safetensors file whose header has been checked and whose tensors are read when asked for.
 pub struct SafetensorsFile {
@@ -81,15 +84,42 @@ impl WeightSource for SafetensorsFile {
             let truths: Vec<u8> = bytes.iter().map(|&b| u8::from(b != 0)).collect();
             return Tensor::mask(CT::from_vec(truths, info.shape.as_slice(), device)?);
         }
-        let data = decode(name, bytes, info)?;
-        self.forget(self.header.data_start + start, end - start);
-        // Cast on the host: a half-precision copy of a weight then never has to exist on the device beside it.
-        let data = cast(data, dtype)?;
+        let at = self.header.data_start + start;
+        let cast =
+            dtype.zip(float(info.dtype)).filter(|(wanted, stored)| wanted.is_float() && wanted.storage() != *stored);
+        let data = match cast {
+            Some((wanted, stored)) => {
+                let cast = CT::zeros(info.shape.iter().product::<usize>(), wanted.storage(), &Device::Cpu)?;
+                let size = stored.size_in_bytes();
+                for (i, part) in bytes.chunks(CAST_BYTES).enumerate() {
+                    let part = CT::from_raw_buffer(part, stored, &[part.len() / size], &Device::Cpu)?;
+                    cast.slice_set(&part.to_dtype(wanted.storage())?, 0, i * (CAST_BYTES / size))?;
+                    self.forget(at + i * CAST_BYTES, part.elem_count() * size);
+                }
+                cast.reshape(info.shape.as_slice())?
+            }
+            None => {
+                let data = decode(name, bytes, info)?;
+                self.forget(at, end - start);
+                data
+            }
+        };
         Tensor::constant(data.to_device(device)?)
     }
 
     fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// The dtype of stored floats. Only floats are cast, so that an index table never becomes fractions by accident.
+fn float(stored: Dtype) -> Option<candle_core::DType> {
+    match stored {
+        Dtype::F32 => Some(candle_core::DType::F32),
+        Dtype::F64 => Some(candle_core::DType::F64),
+        Dtype::F16 => Some(candle_core::DType::F16),
+        Dtype::BF16 => Some(candle_core::DType::BF16),
+        _ => None,
     }
 }
 
@@ -101,11 +131,10 @@ fn decode(name: &str, bytes: &[u8], info: &TensorInfo) -> Result<CT> {
             CT::from_vec(wide, info.shape.as_slice(), &Device::Cpu)?
         }};
     }
+    if let Some(stored) = float(info.dtype) {
+        return Ok(CT::from_raw_buffer(bytes, stored, &info.shape, &Device::Cpu)?);
+    }
     let stored = match info.dtype {
-        Dtype::F32 => candle_core::DType::F32,
-        Dtype::F64 => candle_core::DType::F64,
-        Dtype::F16 => candle_core::DType::F16,
-        Dtype::BF16 => candle_core::DType::BF16,
         Dtype::U8 => candle_core::DType::U8,
         Dtype::U32 => candle_core::DType::U32,
         Dtype::I64 => candle_core::DType::I64,

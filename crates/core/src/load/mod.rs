@@ -18,7 +18,7 @@ pub use shards::ShardedFiles;
 
 use crate::device::DType;
 use crate::error::{Error, Result};
-use crate::tensor::{CT, Tensor};
+use crate::tensor::Tensor;
 use candle_core::Device;
 use std::path::Path;
 
@@ -91,14 +91,4 @@ pub fn read_tensors(path: &Path) -> Result<(NamedTensors, Metadata)> {
 pub(crate) fn no_such_weight(name: &str, source: &dyn WeightSource) -> Error {
     let nearest = crate::error::nearest(name, source.names());
     Error::WeightMismatch { name: name.into(), detail: format!("is not in {:?}; nearest: {nearest:?}", source.path()) }
-}
-
-/// Casts as weights are cast: only between floats, so that an index table never becomes fractions by accident.
-pub(crate) fn cast(data: CT, dtype: Option<DType>) -> Result<CT> {
-    match dtype {
-        Some(dtype) if data.dtype().is_float() && dtype.is_float() && data.dtype() != dtype.storage() => {
-            Ok(data.to_dtype(dtype.storage())?)
-        }
-        _ => Ok(data),
-    }
 }

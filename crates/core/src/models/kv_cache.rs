@@ -13,10 +13,11 @@ use super::ModelConfig;
 use crate::autograd::{grad_enabled, lock};
 use crate::device::DType;
 use crate::error::{Error, Result};
+use crate::nn::Weights;
 use crate::tensor::{CT, Tensor};
 use candle_core::Device;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 const OP: &str = "KV cache";
 /// Room that a cache without a fixed capacity begins with.
@@ -36,6 +37,8 @@ struct State {
     frozen: bool,
     /// Whether a forward is writing.
     leased: bool,
+    /// The weights that made what is held.
+    weights: Weak<Weights>,
 }
 
 /// What all layers share.
@@ -92,7 +95,8 @@ impl KvCache {
             device: device.clone(),
         };
         let layers = (0..config.n_layers).map(|_| Layer::default()).collect();
-        let state = State { shape, capacity, layers, keep: vec![Vec::new(); batch], frozen: false, leased: false };
+        let keep = vec![Vec::new(); batch];
+        let state = State { shape, capacity, layers, keep, frozen: false, leased: false, weights: Weak::new() };
         Ok(Self(Arc::new(Mutex::new(state))))
     }
 
@@ -181,24 +185,32 @@ impl KvCache {
     ///
     /// # Errors
     /// `shape_mismatch` for another batch or a cache of another model; `invalid_argument` if another forward is writing,
-    /// if the layers hold different numbers of positions, or if there is no room; `context_length`.
+    /// if what it holds was made by other weights, if the layers hold different numbers of positions, or if there is no
+    /// room; `context_length`.
     pub(super) fn lease(
         &self,
         config: &ModelConfig,
-        dtype: DType,
+        weights: &Arc<Weights>,
         layers: Range<usize>,
         [batch, new]: [usize; 2],
     ) -> Result<CacheLease> {
         let mut state = self.state();
         state.check_free()?;
         let Shape { batch: own, kv_heads, d_head, n_ctx, dtype: stored, .. } = state.shape;
-        let model = (config.n_layers, config.n_key_value_heads, config.d_head, config.context_limit(), dtype);
+        let model =
+            (config.n_layers, config.n_key_value_heads, config.d_head, config.context_limit(), weights.embed.dtype());
         if model != (state.layers.len(), kv_heads, d_head, n_ctx, stored) {
             return Err(Error::ShapeMismatch { op: OP, detail: "it was made for another model".into() });
         }
         if batch != own {
             let detail = format!("it was made for a batch of {own}, the input has {batch} rows");
             return Err(Error::ShapeMismatch { op: OP, detail });
+        }
+        let empty = state.keep_len() == 0 && state.layers.iter().all(|layer| layer.len == 0);
+        if !empty && !Weak::ptr_eq(&state.weights, &Arc::downgrade(weights)) {
+            let detail = "its keys and values were made by other weights (of another model, or before this one's were \
+                          processed, loaded or made trainable); clear it";
+            return Err(Error::InvalidArgument { op: OP, detail: detail.into() });
         }
         let used = state.layers.get(layers.clone()).unwrap_or_default();
         let past = used.first().or(state.layers.get(layers.start)).map_or(state.keep_len(), |layer| layer.len);
@@ -221,6 +233,7 @@ impl KvCache {
             return Err(Error::InvalidArgument { op: OP, detail });
         }
         state.leased = true;
+        state.weights = Arc::downgrade(weights);
         Ok(CacheLease { cache: self.clone(), first: layers.start, past, new, keep: Vec::new() })
     }
 }

@@ -148,7 +148,7 @@ impl Run {
         if wants_loss {
             check_loss(&tokens, pos, config)?;
         }
-        let lease = |cache: &KvCache| cache.lease(config, weights.embed.dtype(), next..end, [batch, pos]);
+        let lease = |cache: &KvCache| cache.lease(config, &weights, next..end, [batch, pos]);
         let mut cache = request.cache.as_ref().map(lease).transpose()?;
         let past = cache.as_ref().map_or(0, |cache| cache.past);
         let mask = request.attention_mask.as_ref().map(|m| inputs::attention_mask(m, batch, pos, past)).transpose()?;

@@ -6,6 +6,7 @@ use hooklens_core::hooks::{AddOptions, CacheStore, CallSite, CallbackId, Capture
 use hooklens_core::hooks::{HookFilter, Trampoline};
 use hooklens_core::models::{ForwardRequest, GenerationRequest, KvCache, Model, ReturnType};
 use hooklens_core::ops::Scalar;
+use hooklens_core::weights::Steps;
 use hooklens_core::{Error, Result, Tensor};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -366,6 +367,14 @@ fn what_does_not_fit_is_refused() {
     model.forward(below).unwrap();
     assert_eq!((uneven.len(), refused(on(&uneven, columns(&ROWS, 0, 2))).code()), (0, "invalid_argument"));
     assert_eq!(uneven.layer(2).err().unwrap().code(), "index_out_of_range");
+
+    let twin = crate::variants::model(&json!({}));
+    let error = twin.forward(on(&full, columns(&ROWS, 0, 2))).err().unwrap();
+    assert!(error.to_string().contains("other weights"), "{error}");
+    let error = model.processed(Steps::usual()).unwrap().forward(on(&full, columns(&ROWS, 0, 2))).err().unwrap();
+    assert_eq!((error.code(), full.len()), ("invalid_argument", WIDTH + 2));
+    full.clear().unwrap();
+    twin.forward(on(&full, columns(&ROWS, 0, 2))).unwrap();
 
     model.set_trainable(true).unwrap();
     let cache = model.new_cache(2, None).unwrap();
