@@ -128,3 +128,47 @@ describe("hooks and caches of asynchronous runs", () => {
     expect(values(out)).toEqual(values(model.runWithHooks(TOKENS, { fwdHooks })));
   });
 });
+
+describe("runs side by side", () => {
+  const point = "blocks.2.hook_resid_post";
+  const hooked = (factor: number) =>
+    model.runWithHooksAsync(TOKENS, { fwdHooks: { [point]: (x: Tensor) => x.mul(factor) } });
+  const alone = (factor: number) =>
+    model.runWithHooks(TOKENS, { fwdHooks: { [point]: (x: Tensor) => x.mul(factor) } });
+
+  test("see only their own hooks, whichever began first", async () => {
+    const [plain, doubled, cut] = [model.forwardAsync(TOKENS), hooked(2), hooked(0)];
+    const between = model.forward(TOKENS);
+    await turn();
+    const later = model.forward(TOKENS);
+    const results = await Promise.all([plain, doubled, cut]);
+    const expected = [model.forward(TOKENS), alone(2), alone(0)];
+    for (const [i, result] of results.entries())
+      expect(values(result)).toEqual(values(expected[i] as Tensor));
+    for (const result of [between, later]) expect(values(result)).toEqual(values(model.forward(TOKENS)));
+    expect(model.listHooks().size).toBe(0);
+  });
+
+  test("record only what they computed", async () => {
+    const others = [[7, 7, 2]];
+    const [[, one], [, two], [, map]] = await Promise.all([
+      model.runWithCacheAsync(TOKENS),
+      model.runWithCacheAsync(others, { namesFilter: new Set([point] as const).values() }),
+      model.runWithCacheAsync(others, { returnCacheObject: false }),
+    ]);
+    const [, expected] = model.runWithCache(TOKENS);
+    expect([...one.keys()]).toEqual([...expected.keys()]);
+    for (const [key, tensor] of one.entries()) expect(values(tensor), key).toEqual(values(expected.get(key)));
+    expect([...two.keys()]).toEqual([point]);
+    expect(two.get(point).shape).toEqual([1, 3, 8]);
+    expect([...map.keys()]).toEqual([...expected.keys()]);
+    expect(map.get(point)?.shape).toEqual([1, 3, 8]);
+  });
+
+  test("leave what a scope attaches to all of them", async () => {
+    using _scope = model.hooks({ fwdHooks: { [point]: (x: Tensor) => x.mul(3) } });
+    const [one, two] = await Promise.all([model.forwardAsync(TOKENS), hooked(2)]);
+    expect(values(one)).toEqual(values(model.forward(TOKENS)));
+    expect(values(two)).toEqual(values(alone(2)));
+  });
+});

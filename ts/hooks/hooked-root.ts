@@ -83,6 +83,12 @@ export type CachingHooks<Cache> = [
 /** What a recorded run gives, before it has its type. @internal */
 export type Recording = [output: unknown, cache: ActivationMap | Map<string, Tensor>];
 
+/** Where a recording goes, and what runs something with the recording on. @internal */
+export interface Recorder {
+  readonly result: ActivationMap | Map<string, Tensor>;
+  within<Result>(body: () => Result): Result;
+}
+
 /** What `runWithCache` records. */
 interface RecordedPoints {
   readonly chosen: readonly Chosen[];
@@ -401,6 +407,19 @@ export abstract class HookedRoot extends Module {
     cache: ActivationMap,
     forward: HookedRoot["forward"] = this.forward,
   ): Recording | Promise<Recording> {
+    const { result, within: inScope } = this.recorder(options, cache);
+    const finish = (output: unknown): Recording => {
+      if (options.inclBwd === true) this.scalarOf(output).backward();
+      return [output, result];
+    };
+    return inScope(() => {
+      const output: unknown = Reflect.apply(forward, this, inputs);
+      return isThenable(output) ? Promise.resolve(output).then(finish) : finish(output);
+    });
+  }
+
+  /** Where a recording goes, and how to run something whose passing of hook points is recorded. @internal */
+  protected recorder(options: RunWithCacheOptions, cache: ActivationMap): Recorder {
     const { resetHooksEnd = true, clearContexts = false, returnCacheObject = true } = options;
     checkFlags({ inclBwd: options.inclBwd, returnCacheObject });
     const result = returnCacheObject ? cache : new Map<string, Tensor>();
@@ -410,14 +429,10 @@ export abstract class HookedRoot extends Module {
       capture: captureInto(destination, options),
       inclBwd: options.inclBwd === true,
     };
-    const finish = (output: unknown): Recording => {
-      if (options.inclBwd === true) this.scalarOf(output).backward();
-      return [output, result];
+    return {
+      result,
+      within: (body) => within(this.#scope({ resetHooksEnd, clearContexts }, recorded), body),
     };
-    return within(this.#scope({ resetHooksEnd, clearContexts }, recorded), () => {
-      const output: unknown = Reflect.apply(forward, this, inputs);
-      return isThenable(output) ? Promise.resolve(output).then(finish) : finish(output);
-    });
   }
 
   /** The one-element tensor in the model's output that `inclBwd` starts from. @internal */

@@ -143,24 +143,31 @@ export class HookedTransformer extends TransformerGeneration {
     options: ForwardOptions<R, Stop> & AsyncOptions = {},
   ): Promise<ForwardOutput<R, Stop>> {
     checkKeys("forwardAsync", options, [FORWARD_KEYS, ASYNC_KEYS]);
+    return this.#inPieces(input, options, (piece) => piece());
+  }
+
+  /** A forward whose pieces `around` runs; between them other work of the thread gets its turn. */
+  async #inPieces<R extends ReturnType, Stop extends number | null>(
+    input: ModelInput,
+    options: ForwardOptions<R, Stop> & AsyncOptions,
+    around: <Result>(piece: () => Result) => Result,
+  ): Promise<ForwardOutput<R, Stop>> {
     const { signal, onProgress } = options;
     signal?.throwIfAborted();
     // Whether operations are recorded is decided here: while this waits, others may have switched it.
     const mode = isGradEnabled() ? enableGrad : noGrad;
-    const run = this.model.start(this.#request(input, options));
+    const run = around(() => mode(() => this.model.start(this.#request(input, options))));
     const total = blocksToRun(this.cfg.n_layers, options);
     try {
       for (let done = 1; done <= total; done++) {
-        const more = mode(() => run.step());
+        const more = around(() => mode(() => run.step()));
         onProgress?.({ done, total });
         if (!more) break;
         await turn();
         signal?.throwIfAborted();
       }
-      return this.#output(
-        mode(() => run.finish()),
-        options,
-      );
+      const result = around(() => mode(() => run.finish()));
+      return this.#output(result, options);
     } finally {
       // Others may use its cache again, which would otherwise wait for the garbage collection of the run.
       run.end();
@@ -210,14 +217,25 @@ export class HookedTransformer extends TransformerGeneration {
     return this.runScoped(split.inputs, split.options) as ForwardOutput<R, Stop>;
   }
 
-  /** {@link runWithHooks} as {@link forwardAsync}: the hooks are there until the promise settles. */
+  /**
+   * {@link runWithHooks} as {@link forwardAsync}. The hooks are attached while this run computes and detached while it
+   * waits, so that runs side by side do not see each other's. Only backward hooks, `clearContexts` and
+   * `resetHooksEnd: false` keep them attached until the promise settles.
+   */
   async runWithHooksAsync<R extends ReturnType = "logits", Stop extends number | null = null>(
     input: ModelInput,
     options: ForwardOptions<R, Stop> & AsyncOptions & ScopeOptions<TransformerPoints> = {},
   ): Promise<ForwardOutput<R, Stop>> {
     const keys = [FORWARD_KEYS, ASYNC_KEYS, SCOPE_KEYS];
     const split = splitScope("runWithHooksAsync", [input, options], keys);
-    return this.runScoped(split.inputs, split.options, this.forwardAsync) as Promise<ForwardOutput<R, Stop>>;
+    const { bwdHooks, clearContexts = false, resetHooksEnd = true } = split.options;
+    if (bwdHooks !== undefined || clearContexts || !resetHooksEnd) {
+      return this.runScoped(split.inputs, split.options, this.forwardAsync) as Promise<
+        ForwardOutput<R, Stop>
+      >;
+    }
+    const around = <Result>(piece: () => Result) => this.runScoped([], split.options, piece) as Result;
+    return this.#inPieces(input, (split.inputs[1] ?? {}) as typeof options, around);
   }
 
   /**
@@ -255,7 +273,11 @@ export class HookedTransformer extends TransformerGeneration {
     return recording as [ForwardOutput<R, Stop>, CacheOf<RemoveBatch, AsObject>];
   }
 
-  /** {@link runWithCache} as {@link forwardAsync}. The backward pass of `inclBwd` is one piece. */
+  /**
+   * {@link runWithCache} as {@link forwardAsync}. The backward pass of `inclBwd` is one piece. What other runs of this
+   * model compute meanwhile is not recorded, unless `inclBwd`, `clearContexts` or `resetHooksEnd: false` keeps the
+   * recording on until the promise settles.
+   */
   async runWithCacheAsync<
     R extends ReturnType = "logits",
     Stop extends number | null = null,
@@ -268,7 +290,7 @@ export class HookedTransformer extends TransformerGeneration {
       RunWithCacheOptions<TransformerPoints, RemoveBatch, AsObject> = {},
   ): Promise<[output: ForwardOutput<R, Stop>, cache: CacheOf<RemoveBatch, AsObject>]> {
     checkKeys("runWithCacheAsync", options, [FORWARD_KEYS, ASYNC_KEYS, CACHE_KEYS]);
-    const recording: unknown = await this.#record(input, options, this.forwardAsync);
+    const recording: unknown = await this.#record(input, options, this.forwardAsync, true);
     return recording as [ForwardOutput<R, Stop>, CacheOf<RemoveBatch, AsObject>];
   }
 
@@ -276,6 +298,7 @@ export class HookedTransformer extends TransformerGeneration {
     input: ModelInput,
     options: ForwardOptions & RunWithCacheOptions<TransformerPoints>,
     forward: HookedRoot["forward"],
+    inPieces = false,
   ): Recording | Promise<Recording> {
     const split = splitOptions([input, options], CACHE_KEYS);
     const caching: RunWithCacheOptions = split.options;
@@ -283,7 +306,15 @@ export class HookedTransformer extends TransformerGeneration {
     const tokens = this.#tokensOf(input, options);
     // The ids as they were cached: text is encoded once.
     const inputs = [tokens?.tokens ?? input, { ...(split.inputs[1] ?? {}), ...maskOf(tokens, options) }];
-    return this.runRecorded(inputs, caching, this.#cache(caching, options, tokens?.tokens ?? null), forward);
+    const cache = this.#cache(caching, options, tokens?.tokens ?? null);
+    const { inclBwd = false, clearContexts = false, resetHooksEnd = true } = caching;
+    if (!inPieces || inclBwd || clearContexts || !resetHooksEnd) {
+      return this.runRecorded(inputs, caching, cache, forward);
+    }
+    const recorder = this.recorder(caching, cache);
+    const [ids, rest] = inputs as [ModelInput, ForwardOptions & AsyncOptions];
+    const run = this.#inPieces(ids, rest, (piece) => recorder.within(piece));
+    return run.then((output): Recording => [output, recorder.result]);
   }
 
   protected override scalarOf(output: unknown): Tensor {
