@@ -239,8 +239,9 @@ impl Model {
     /// its first use on; without, it grows.
     ///
     /// # Errors
-    /// `invalid_argument` for a batch or capacity of 0, or a model whose tokens see later ones; `context_length` for a
-    /// capacity beyond the context.
+    /// `invalid_argument` for a batch or capacity of 0, a batch of which not even one position could be held
+    /// (`memory_limit`, where a limit says so), or a model whose tokens see later ones; `context_length` for a capacity
+    /// beyond the context.
     pub fn new_cache(&self, batch: usize, capacity: Option<usize>) -> Result<KvCache> {
         KvCache::new(self.config(), self.dtype(), &self.device(), batch, capacity)
     }
