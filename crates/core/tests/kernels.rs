@@ -2,7 +2,7 @@
 //! sizes that fill no vector exactly, and above the size at which several threads share the work.
 #![allow(clippy::unwrap_used, clippy::type_complexity, reason = "a failing test panics; the closures are the table")]
 
-use hooklens_core::tensor::{AttentionOptions, ClassLoss, Gelu, Reduction};
+use hooklens_core::tensor::{AttentionOptions, ClassLoss, Gelu, Reduction, instructions};
 use hooklens_core::{BackwardOptions, DType, Result, Tensor};
 
 type Function = Box<dyn Fn(&[Tensor]) -> Result<Tensor>>;
@@ -201,7 +201,7 @@ fn attention_agrees() {
         for (is_causal, masked) in [(false, false), (true, false), (false, true)] {
             let attention: Function = Box::new(move |x| {
                 // The first query may see nothing.
-                let hidden = |i: usize| i < keys || i % 3 == 0;
+                let hidden = |i: usize| i < keys || i.is_multiple_of(3);
                 let at = |i| if hidden(i) { f32::NEG_INFINITY } else { 0.0 };
                 let mask: Vec<f32> = (0..queries * keys).map(at).collect();
                 let mask = Tensor::from_slice(&mask, &[queries, keys])?;
@@ -269,4 +269,21 @@ fn gradients_of_weights_do_not_depend_on_threads() {
     let one = run(1);
     assert_eq!(one, run(2));
     assert_eq!(one, run(5));
+}
+
+/// Everything above once more with less than this machine has: the tests run again in processes of their own, because
+/// the instructions are chosen once in each.
+#[test]
+fn every_set_of_instructions_agrees() {
+    const WANTED: &str = "HOOKLENS_INSTRUCTIONS";
+    if let Ok(wanted) = std::env::var(WANTED) {
+        assert_eq!(instructions(), wanted);
+        return;
+    }
+    for less in ["baseline", "avx2", "avx512"].into_iter().take_while(|name| *name != instructions()) {
+        let mut tests = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = tests.env(WANTED, less).output().unwrap();
+        let report = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && report.contains("test products_agree_in_every_layout ... ok"), "{report}");
+    }
 }

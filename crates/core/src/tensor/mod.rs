@@ -55,6 +55,7 @@ pub use attention::AttentionOptions;
 pub use cross_entropy::{ClassLoss, Reduction};
 pub use einops::AxisReduction;
 pub use indexing::IndexItem;
+pub use kernels::instructions;
 pub(crate) use promotion::promote;
 pub use random::manual_seed;
 pub use rope::RopePairs;

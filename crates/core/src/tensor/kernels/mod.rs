@@ -8,6 +8,7 @@
 mod arithmetic;
 mod attention;
 mod classes;
+mod instructions;
 mod lanes;
 mod math;
 mod norm_parts;
@@ -20,6 +21,7 @@ mod vectors;
 pub(crate) use arithmetic::{Arithmetic, arithmetic};
 pub(crate) use attention::attention_pattern;
 pub(crate) use classes::{ClassRow, LogSum, class_gradient, log_sums};
+pub use instructions::instructions;
 pub(crate) use norm_parts::{norm_scale, norm_scale_gradient, over_scale, over_scale_slope, scale_shift};
 pub(crate) use pointwise::{
     Exp, GeluErf, GeluTanh, Pointwise, QuickGelu, Relu, Sigmoid, Silu, Tanh, map_slope, map_value,
@@ -35,6 +37,8 @@ use super::elements::fill;
 use super::host::contiguous;
 use crate::error::Result;
 use candle_core::{CpuStorage, DType, Device, Storage};
+#[cfg(target_arch = "x86_64")]
+use instructions::Instructions;
 
 /// Elements that a kernel works on at a time: three such pieces fit the first-level cache.
 const PIECE: usize = 2048;
@@ -61,18 +65,12 @@ pub(super) fn run<K: Kernel>(kernel: K) {
         fn with_avx2<K: Kernel>(kernel: K) {
             kernel.call::<true>();
         }
-        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-        let avx512 = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512dq");
-        if avx2 && avx512 {
-            // SAFETY: the features have just been detected.
-            return unsafe { with_avx512(kernel) };
-        }
-        if avx2 {
-            // SAFETY: the features have just been detected.
-            return unsafe { with_avx2(kernel) };
+        match Instructions::chosen() {
+            // SAFETY: what is chosen was detected.
+            Instructions::Avx512 => return unsafe { with_avx512(kernel) },
+            // SAFETY: as above.
+            Instructions::Avx2 => return unsafe { with_avx2(kernel) },
+            Instructions::Baseline => {}
         }
     }
     // Every 64-bit ARM has fused multiply-add; elsewhere it would be a slow library call.

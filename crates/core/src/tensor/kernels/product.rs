@@ -6,6 +6,7 @@
 //! sets this apart from a general library are the products of transformers: few rows against a large matrix that
 //! comes from memory, in either layout, a bias to start from, and one row alone.
 
+use super::instructions::Instructions;
 use super::vectors::{dot, scaled_sum};
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -40,17 +41,13 @@ enum Tile {
 }
 
 impl Tile {
-    fn detect() -> Option<Self> {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx2") {
-                return Some(Self::Avx512);
-            }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                return Some(Self::Avx2);
-            }
+    /// None on a machine without AVX2.
+    fn chosen() -> Option<Self> {
+        match Instructions::chosen() {
+            Instructions::Avx512 => Some(Self::Avx512),
+            Instructions::Avx2 => Some(Self::Avx2),
+            Instructions::Baseline => None,
         }
-        None
     }
 
     const fn rows(self) -> usize {
@@ -119,7 +116,7 @@ pub(crate) fn multiply(
     out: &mut [MaybeUninit<f32>],
     parallel: bool,
 ) -> bool {
-    let Some(tile) = Tile::detect() else { return false };
+    let Some(tile) = Tile::chosen() else { return false };
     assert!(out.len() == m * n && bias.is_none_or(|bias| bias.len() == n));
     assert!(m == 0 || k == 0 || a.data.len() > (m - 1) * a.row + (k - 1) * a.column);
     assert!(n == 0 || k == 0 || b.data.len() > (k - 1) * b.row + (n - 1) * b.column);
