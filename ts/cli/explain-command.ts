@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from "commander";
 import type { ExplainOptions } from "../analysis/explain.ts";
 import type { ExplainReport } from "../analysis/explain-report.ts";
+import { safeText } from "../viz/token-label.ts";
 import { jsonText } from "./json-text.ts";
 import { loadModel, quietFor } from "./load-model.ts";
 import type { Terminal } from "./program.ts";
@@ -115,7 +116,7 @@ export function explainCommand(terminal: Terminal): Command {
         width: options.width ?? Math.min(terminal.columns ?? 100, 120),
       });
       terminal.out(renderExplain(report, style));
-      if (written !== null) terminal.out(`\n${style.title("Report")}  ${written}\n`);
+      if (written !== null) terminal.out(`\n${style.title("Report")}  ${safeText(written)}\n`);
     });
 }
 

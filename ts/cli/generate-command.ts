@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from "commander";
 import type { FinishReason, GenerateStreamOptions } from "../models/generate-options.ts";
+import { safeText } from "../viz/token-label.ts";
 import { wantsColor, wholeNumber } from "./explain-command.ts";
 import { jsonText } from "./json-text.ts";
 import { loadModel, quietFor } from "./load-model.ts";
@@ -39,11 +40,6 @@ function number(text: string): number {
 
 function collect(text: string, before: readonly string[] = []): readonly string[] {
   return [...before, text];
-}
-
-/** What a terminal would obey instead of showing becomes an escape, so that a model cannot steer it. */
-function shown(text: string): string {
-  return text.replace(/(?![\n\t])\p{Cc}/gu, (c) => `\\u{${c.codePointAt(0)?.toString(16)}}`);
 }
 
 /** What was asked for, in the library's words. */
@@ -91,10 +87,10 @@ export function generateCommand(terminal: Terminal): Command {
       const model = await loadModel(directory, quietFor(options.json, terminal));
       const stream = model.generateStream(prompt, generateOptions(options));
       const style = createStyle({ color: wantsColor(options.color, terminal), width: 80 });
-      const print = options.json
-        ? () => undefined
-        : (piece: string) => terminal.out(terminal.isTTY ? shown(piece) : piece);
-      if (!options.json) terminal.out(style.quiet(terminal.isTTY ? shown(prompt) : prompt));
+      // A pipe gets the text as it is.
+      const shown = (piece: string) => (terminal.isTTY ? safeText(piece, { lines: true }) : piece);
+      const print = options.json ? () => undefined : (piece: string) => terminal.out(shown(piece));
+      if (!options.json) terminal.out(style.quiet(shown(prompt)));
       let text = "";
       const tokens: number[] = [];
       let finished: FinishReason | null = options.maxNewTokens === 0 ? "length" : null;

@@ -1,6 +1,7 @@
 /** The command line as a function, so that tests and other programs can run it without a process of their own. */
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
+import { safeText } from "../viz/token-label.ts";
 import { explainCommand } from "./explain-command.ts";
 import { generateCommand } from "./generate-command.ts";
 import { hooksCommand, infoCommand } from "./info-command.ts";
@@ -73,8 +74,10 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     // Called without a command: commander has printed the help.
     if (error instanceof CommanderError && error.code === "commander.help") return 1;
     const { message, code } = describeError(error);
-    terminal.err(`error: ${message} (${code})\n`);
-    if (args.includes("--debug") && error instanceof Error) terminal.err(`${error.stack}\n`);
+    terminal.err(`error: ${safeText(message)} (${safeText(code)})\n`);
+    if (args.includes("--debug") && error instanceof Error) {
+      terminal.err(`${safeText(String(error.stack), { lines: true })}\n`);
+    }
     return 1;
   }
 }

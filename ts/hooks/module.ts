@@ -8,6 +8,7 @@ import { hooklensError } from "../engine/errors.ts";
 import { requireObject } from "../tensor/arguments.ts";
 import { handleOf, isTensor } from "../tensor/base.ts";
 import { isParameter } from "../tensor/gradients.ts";
+import { tidy } from "../tensor/memory.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { readStateDict, writeStateDict } from "./state-file.ts";
@@ -100,12 +101,18 @@ export class Module {
 
   /** Writes the parameters to a safetensors file. */
   async save(path: string): Promise<void> {
-    writeStateDict(path, this.stateDict());
+    // A built-in transformer's state is made for each call, and holds its weights as long as nobody frees it.
+    tidy(() => writeStateDict(path, this.stateDict()));
   }
 
   /** Reads the parameters from a safetensors file, checked as in {@link loadStateDict}. */
   async load(path: string, options?: LoadStateOptions): Promise<void> {
-    this.loadStateDict(readStateDict(path), options);
+    const state = readStateDict(path);
+    try {
+      this.loadStateDict(state, options);
+    } finally {
+      for (const tensor of state.values()) tensor.dispose();
+    }
   }
 
   /** Sets {@link training} here and in all modules below. */

@@ -4,7 +4,7 @@
  */
 import type { Candidate, ExplainReport } from "../../analysis/explain-report.ts";
 import { percent, signed } from "../../viz/numbers.ts";
-import { tokenLabel } from "../../viz/token-label.ts";
+import { safeText, tokenLabel } from "../../viz/token-label.ts";
 import { attentionPicture, strongestKeys } from "./attention.ts";
 import { bar, signedBar } from "./bars.ts";
 import { columns } from "./columns.ts";
@@ -25,7 +25,7 @@ function heading({ model, answer }: ExplainReport, style: Style): string[] {
   const about =
     answer.chosenBy === "user" ? `asked for, rank ${answer.rank} from 0` : "the most probable next token";
   return [
-    `${style.strong(model.name)}  ${style.quiet(size)}`,
+    `${style.strong(safeText(model.name))}  ${style.quiet(size)}`,
     `answer: ${style.strong(tokenLabel(answer.text))}  ${style.quiet(`(${about}; · is a space, ⏎ a line break)`)}`,
   ];
 }

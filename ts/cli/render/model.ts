@@ -1,5 +1,6 @@
 /** A model's summary as text for people. */
 
+import { safeText } from "../../viz/token-label.ts";
 import type { ModelSummary, PointSummary } from "../model-summary.ts";
 import { columns } from "./columns.ts";
 import type { Style } from "./style.ts";
@@ -25,10 +26,10 @@ export function shapeText({ axes, shape }: PointSummary): string {
 /** Everything about a model. */
 export function renderInfo(summary: ModelSummary, style: Style): string {
   const { config, parameters, memory } = summary;
-  const architecture = config.original_architecture ?? "reference-native";
+  const architecture = safeText(config.original_architecture ?? "reference-native");
   const dtypes = [...new Set(parameters.list.map(({ dtype }) => dtype))].join(", ");
   const lines = [
-    `${style.strong(summary.model)}  ${style.quiet(`${architecture}, ${config.n_layers} layers × ${config.n_heads} heads, d_model ${config.d_model}`)}`,
+    `${style.strong(safeText(summary.model))}  ${style.quiet(`${architecture}, ${config.n_layers} layers × ${config.n_heads} heads, d_model ${config.d_model}`)}`,
     "",
     style.title("Configuration"),
     ...configLines(config, style),
@@ -56,7 +57,7 @@ function configLines(config: ModelSummary["config"], style: Style): string[] {
   const isOff = (value: unknown) => value === null || value === false;
   const entries = all
     .filter(([, value]) => !isOff(value))
-    .map(([key, value]) => [key, Array.isArray(value) ? value.join(",") : String(value)] as const);
+    .map(([key, value]) => [key, safeText(Array.isArray(value) ? value.join(",") : String(value))] as const);
   const off = all.filter(([, value]) => isOff(value)).map(([key]) => key);
   const keys = Math.max(...entries.map(([key]) => displayWidth(key)));
   const values = Math.min(24, Math.max(...entries.map(([, value]) => displayWidth(value))));
@@ -109,7 +110,7 @@ export function foldBlocks(points: readonly PointSummary[], layers: number): Poi
 
 function pointLines(points: readonly PointSummary[], style: Style): string[] {
   return columns(
-    points.map((point) => ["", point.name, point.default ? "" : "+", shapeText(point)]),
+    points.map((point) => ["", safeText(point.name), point.default ? "" : "+", shapeText(point)]),
     [{ width: 0 }, {}, { width: 1 }, { paint: style.quiet }],
   );
 }
