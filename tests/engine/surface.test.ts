@@ -111,6 +111,7 @@ const LOADING: Members<EngineLoading> = {
 const RUN: Members<EngineRun> = {
   step: true,
   finish: true,
+  end: true,
 };
 
 const GENERATION: Members<EngineGeneration> = {

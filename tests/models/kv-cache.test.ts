@@ -98,6 +98,29 @@ describe("KeyValueCache", () => {
     expect(distance(after, noGrad(() => model.forward([3, 1, 4])).slice(1, 2, 3))).toBeLessThan(1e-5);
   });
 
+  test("is free again after a run that was given up", async () => {
+    using cache = model.createKvCache();
+    noGrad(() => model.forward([3, 1], { pastKvCache: cache }));
+    const control = new AbortController();
+    const thrown = { by: "caller" };
+    const fail = () => {
+      throw thrown;
+    };
+    const given = [
+      { signal: control.signal, onProgress: () => control.abort(thrown) },
+      { onProgress: fail },
+      { fwdHooks: [["blocks.1.attn.hook_z", fail] as const] },
+    ];
+    const expected = noGrad(() => model.forward([3, 1, 4])).slice(1, 2, 3);
+    cache.freeze();
+    for (const options of given) {
+      const run = model.runWithHooksAsync([4, 1], { pastKvCache: cache, ...options });
+      await expect(run).rejects.toBe(thrown);
+      const after = noGrad(() => model.forward([4], { pastKvCache: cache }));
+      expect(distance(after, expected)).toBeLessThan(1e-5);
+    }
+  });
+
   test("refuses what does not fit", () => {
     const coded = (run: () => unknown, code: string) =>
       expect(run).toThrow(expect.objectContaining({ code }));

@@ -254,6 +254,8 @@ export interface EngineRun {
   step(): boolean;
   /** What comes after the last block. Ends the run. */
   finish(): ForwardResult;
+  /** Gives the run up: frees what it holds, its cache above all. Does nothing once it has finished. */
+  end(): void;
 }
 
 /** How a model is to be read. */

@@ -149,17 +149,22 @@ export class HookedTransformer extends TransformerGeneration {
     const mode = isGradEnabled() ? enableGrad : noGrad;
     const run = this.model.start(this.#request(input, options));
     const total = blocksToRun(this.cfg.n_layers, options);
-    for (let done = 1; done <= total; done++) {
-      const more = mode(() => run.step());
-      onProgress?.({ done, total });
-      if (!more) break;
-      await turn();
-      signal?.throwIfAborted();
+    try {
+      for (let done = 1; done <= total; done++) {
+        const more = mode(() => run.step());
+        onProgress?.({ done, total });
+        if (!more) break;
+        await turn();
+        signal?.throwIfAborted();
+      }
+      return this.#output(
+        mode(() => run.finish()),
+        options,
+      );
+    } finally {
+      // Others may use its cache again, which would otherwise wait for the garbage collection of the run.
+      run.end();
     }
-    return this.#output(
-      mode(() => run.finish()),
-      options,
-    );
   }
 
   #output<R extends ReturnType, Stop extends number | null>(
@@ -315,6 +320,7 @@ export class HookedTransformer extends TransformerGeneration {
       ...(this.tokenizer === null ? {} : { strTokens: (ids) => this.toStrTokens(ids) }),
       axes: (name, { shape }) =>
         points.get(pointOfKey(name))?.axesOf({ shape: removeBatchDim ? [1, ...shape] : shape }) ?? [],
+      points: () => [...points].map(([name, { isDefault }]) => ({ name, default: isDefault })),
       isDefault: (name) => {
         const point = points.get(name);
         if (point === undefined) registry.select([name]);

@@ -139,6 +139,7 @@ export abstract class TransformerText extends TransformerModules {
     }
     const tokenizer = this.needTokenizer();
     const { rows, rank } = idsOf(tokens);
+    for (const row of rows) this.#checkIds(tokenizer, row);
     const texts = rows.map((row) => tokenizer.decode(row));
     return rank === 2 ? texts : (texts[0] ?? "");
   }
@@ -148,7 +149,10 @@ export abstract class TransformerText extends TransformerModules {
     return this.toString();
   }
 
-  /** The tokens of a text or of a row of ids, each as text; of several texts or rows, a list for each. */
+  /**
+   * The tokens of a text or of a row of ids, each as text; of several texts or rows, a list for each. An id that the model
+   * has but the tokenizer lacks is shown as `<50280>`.
+   */
   toStrTokens(input: string | readonly number[] | Tensor, options?: ToTokensOptions): string[];
   toStrTokens(input: readonly (string | readonly number[] | Tensor)[], options?: ToTokensOptions): string[][];
   toStrTokens(
@@ -157,7 +161,7 @@ export abstract class TransformerText extends TransformerModules {
   ): string[] | string[][] {
     const tokenizer = this.needTokenizer();
     const each = (one: string | readonly number[] | Tensor) =>
-      this.#row("toStrTokens", one, options).map((id) => tokenizer.decode([id]));
+      this.#row("toStrTokens", one, options).map((id) => this.#strToken(tokenizer, id));
     return isListOfRows(input) ? input.map(each) : each(input);
   }
 
@@ -188,12 +192,32 @@ export abstract class TransformerText extends TransformerModules {
     );
   }
 
-  /** The text of one token id. */
+  /** The text of one token id, `<50280>` for one that the model has but the tokenizer lacks. */
   toSingleStrToken(id: number): string {
     if (!Number.isInteger(id)) {
       throw hooklensError("invalid_argument", `toSingleStrToken: expected a token id, got ${describe(id)}`);
     }
-    return this.needTokenizer().decode([id]);
+    return this.#strToken(this.needTokenizer(), id);
+  }
+
+  #strToken(tokenizer: Tokenizer, id: number): string {
+    this.#checkIds(tokenizer, [id]);
+    return id < tokenizer.size ? tokenizer.decode([id]) : `<${id}>`;
+  }
+
+  /** Refuses ids that neither the model nor its tokenizer has; either may have more. */
+  #checkIds(tokenizer: Tokenizer, ids: readonly number[]): void {
+    const limit = Math.max(tokenizer.size, this.cfg.d_vocab, this.cfg.d_vocab_out);
+    const bad = ids.find((id) => id < 0 || id >= limit);
+    if (bad === undefined) return;
+    throw hooklensError(
+      "token_out_of_range",
+      `token id ${bad} is outside the vocabulary of ${limit} tokens`,
+      {
+        id: bad,
+        dVocab: limit,
+      },
+    );
   }
 
   /**

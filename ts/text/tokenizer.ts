@@ -193,19 +193,25 @@ export class Tokenizer {
     return this.#ids(prependBos ? this.bosToken + text : text);
   }
 
-  /** The text of ids; nothing is cleaned up. */
+  /**
+   * The text of ids; nothing is cleaned up. Ids from {@link size} on have no text: models often have rows for more tokens
+   * than there are, to make their number round, and may write them.
+   *
+   * @throws `token_out_of_range` for what is no id.
+   */
   decode(ids: readonly number[], { skipSpecialTokens = false }: DecodeOptions = {}): string {
-    const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= this.#size);
+    const bad = ids.find((id) => !isId(id));
     if (bad !== undefined) {
       throw hooklensError(
         "token_out_of_range",
-        `token id ${bad} is outside the tokenizer's vocabulary of ${this.#size} tokens`,
+        `expected token ids, whole numbers from 0 on, got ${bad}; the tokenizer has ${this.#size} tokens`,
         { id: bad, dVocab: this.#size },
       );
     }
-    if (ids.length === 0) return "";
+    const known = ids.filter((id) => id < this.#size);
+    if (known.length === 0) return "";
     return working(() =>
-      this.#encoder.decode([...ids], {
+      this.#encoder.decode(known, {
         skip_special_tokens: skipSpecialTokens,
         clean_up_tokenization_spaces: false,
       }),

@@ -254,6 +254,14 @@ impl EngineRun {
     pub fn finish(&self, env: Env) -> napi::Result<ForwardOutput> {
         boundary_making(&env, || self.take()?.finish().map(ForwardOutput::from))
     }
+
+    #[napi]
+    pub fn end(&self, env: Env) -> napi::Result<()> {
+        boundary(&env, || {
+            drop(self.inner.take());
+            Ok(())
+        })
+    }
 }
 
 impl EngineRun {
