@@ -28,3 +28,8 @@ for (let layer = 0; layer < model.cfg.n_layers; layer++) {
   );
   console.log(`layer ${layer}: ${effects.map((effect) => effect.toFixed(3).padStart(7)).join(" ")}`);
 }
+// after 'In the beginning God created the heaven and the' the model expects ' earth' (-1.600)
+// layer 0:  -0.194  -0.162  -0.653  -1.392
+// layer 1:  -0.037   0.011  -0.050   0.010
+// layer 2:   0.029  -0.033  -0.048  -0.020
+// layer 3:   0.270   0.113   0.102   0.048

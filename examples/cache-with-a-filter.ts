@@ -21,3 +21,8 @@ for (let layer = 0; layer < model.cfg.n_layers; layer++) {
   const weight = pattern.get(strongest).item();
   console.log(`layer ${layer}, head 0 looks at ${JSON.stringify(tokens[strongest])} (${weight.toFixed(2)})`);
 }
+// ActivationCache(4 tensors, 0.0 MB)
+// layer 0, head 0 looks at " shall" (0.23)
+// layer 1, head 0 looks at "<|endoftext|>" (0.21)
+// layer 2, head 0 looks at " shall" (0.42)
+// layer 3, head 0 looks at "<|endoftext|>" (0.87)

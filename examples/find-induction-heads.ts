@@ -28,6 +28,7 @@ for (const layer of model.blocks.keys()) {
   const scores = pattern.get("...", queries, keys).mean([0, 2]).toFloat32Array();
   console.log([...scores].map((score) => score.toFixed(2)).join("  "));
 }
+// induction scores, a row for each layer, a column for each head:
 // 0.00  0.00  0.01  0.00
 // 0.86  0.00  0.86  0.81
 

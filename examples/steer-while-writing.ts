@@ -26,3 +26,11 @@ for (const strength of [-12, -6, 6, 12]) {
   const text = await model.generate(prompt, options);
   console.log(`${String(strength).padStart(4)} × war: ${text}`);
 }
+//    as it is: And it came to pass, that the king of Judah had made an household, and all Israel, and they brought them out of Egypt.
+// Then said he
+//  -12 × war: And it came to pass, that the king of Judah had done unto the people.
+// Then the LORD said he unto Moses, Give young men, and
+//   -6 × war: And it came to pass, that the king of Judah had done unto all Israel.
+// Then said they unto them, Thus saith the LORD God of hosts
+//    6 × war: And it came to pass, that the king of Benjamin was in the land of Canaan: and they went out from thence,
+//   12 × war: And it came to pass, that the kings of Israel was in his hand, and fled against him, and slewsroped them.

@@ -81,7 +81,7 @@ describe("a saved cache", () => {
     expect((await ActivationCache.load(path)).size).toBe(0);
   });
 
-  test("does not know the model: a name that is not there is not cached", async () => {
+  test("knows the names of the model: one that was not recorded is not cached, another is unknown", async () => {
     const [, cache] = model.runWithCache(TOKENS, { namesFilter: "blocks.0.attn.hook_z" });
     await cache.save(path);
     const again = await ActivationCache.load(path);
@@ -90,7 +90,16 @@ describe("a saved cache", () => {
     expect(error).toMatchObject({ code: "not_cached", details: { nearest: ["blocks.0.attn.hook_z"] } });
     expect(error.message).toMatch(/namesFilter \(blocks\.0\.attn\.hook_z\)/);
     const beyond = await failure(get(again, "z12"));
-    expect(beyond.code).toBe("not_cached");
+    expect(beyond).toMatchObject({ code: "unknown_hook", details: { name: "blocks.12.attn.hook_z" } });
+    const misspelt = await failure(get(again, "blocks.0.attn.hook_zz"));
+    expect(misspelt).toMatchObject({ code: "unknown_hook" });
+    expect(misspelt.details["suggestions"]).toContain("blocks.0.attn.hook_z");
+    expect(code(() => again.get("blocks.0.attn.hook_result"))).toBe("not_cached");
+    for (const absent of ["z12", "blocks.0.attn.hook_zz", "blocks.*.attn.hook_z"])
+      expect(again.has(absent)).toBe(false);
+    expect(again.has(["z", 12])).toBe(false);
+    for (const cacheOf of [cache, again])
+      expect(code(() => cacheOf.has(3 as never))).toBe("invalid_argument");
     expect(code(() => again.get(["z", 12]))).toBe("index_out_of_range");
   });
 

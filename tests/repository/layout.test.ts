@@ -14,6 +14,17 @@ describe("repository", () => {
     }
   });
 
+  it("says in the README how many model families there are", () => {
+    const list = /FAMILIES: [^=]*= &\[(.*?)\];/s.exec(
+      readFileSync("crates/core/src/families/mod.rs", "utf8"),
+    )?.[1];
+    const count = list?.match(/&\w+::/g)?.length ?? 0;
+    const words = ["none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
+    expect(readFileSync("README.md", "utf8")).toContain(
+      `| number of model families | ${words[count]} so far, `,
+    );
+  });
+
   it("keeps source files near one noun: none over 600 lines", () => {
     const long = tracked
       .filter((name) => /\.(rs|ts|mjs)$/.test(name))

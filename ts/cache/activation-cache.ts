@@ -1,10 +1,11 @@
 /** Recorded activations of a transformer. */
 
 import type { DeviceName, DType } from "../engine/engine.ts";
-import { hooklensError } from "../engine/errors.ts";
+import { HooklensError, hooklensError } from "../engine/errors.ts";
 import type { PosSlice } from "../hooks/caching.ts";
 import { warn } from "../hooks/logger.ts";
 import type { AxesOfKey, DynamicKey, Recorded } from "../hooks/names.ts";
+import { nearestNames } from "../hooks/near-miss.ts";
 import { type AxesOfShort, type Short, shortName, type TupleKey } from "../models/act-names.ts";
 import { pointOfKey, type TransformerKeys } from "../models/transformer-points.ts";
 import { describe } from "../tensor/base.ts";
@@ -20,7 +21,7 @@ import {
   pointOf,
   whatThereIs,
 } from "./activation-map.ts";
-import { readCache, writeCache } from "./cache-file.ts";
+import { type CacheFile, type PointOfFile, readCache, writeCache } from "./cache-file.ts";
 import { type CacheMeta, reasonsAgainst } from "./cache-meta.ts";
 import { type AxisOf, type CacheSlice, checkSlice, type Sliced, sliceNamed } from "./cache-slice.ts";
 
@@ -32,6 +33,8 @@ export interface CacheSource {
   readonly axes: AxesLookup;
   /** Throws `unknown_hook` unless it has a point of that name; otherwise says whether it is recorded unasked. */
   readonly isDefault: (name: string) => boolean;
+  /** All its points. */
+  readonly points: () => readonly PointOfFile[];
   /** The texts of token ids `[pos]`, where the model can tell. */
   readonly strTokens?: (ids: Tensor) => readonly string[];
 }
@@ -122,12 +125,13 @@ export class ActivationCache<P = TransformerKeys> extends ActivationMap<P> {
     return tidy(() => this.#source.strTokens?.(tokens.rank === 2 ? tokens.get(0) : tokens) ?? null);
   }
 
-  /** Whether something is recorded under a name; short names are understood, unknown ones are not there. */
+  /** Whether something is recorded under a name; short names are understood, unknown ones and patterns are not there. */
   override has(key: string | TupleKey): boolean {
     try {
       return super.has(this.fullName(key));
-    } catch {
-      return false;
+    } catch (error) {
+      if (error instanceof HooklensError && NOT_THERE.has(error.code)) return false;
+      throw error;
     }
   }
 
@@ -370,6 +374,7 @@ export class ActivationCache<P = TransformerKeys> extends ActivationMap<P> {
         meta: this.#meta,
         layers: this.#source.layers,
         hasBatchDim: this.#hasBatchDim,
+        points: this.#source.points(),
         tensors: [...this.entries()],
       }),
     );
@@ -393,7 +398,7 @@ export class ActivationCache<P = TransformerKeys> extends ActivationMap<P> {
       const detail = `its tensors are ${file.hasBatchDim ? "with" : "without"} their batch axis, expected was removeBatchDim: ${removeBatchDim}`;
       throw hooklensError("invalid_file", `${path}: ${detail}`, { path, detail });
     }
-    const source: CacheSource = { layers: file.layers, axes: () => [], isDefault: () => true };
+    const source = sourceOf(file);
     const cache = new ActivationCache<Recorded<TransformerKeys, RemoveBatch>>(source, file.meta);
     cache.#hasBatchDim = file.hasBatchDim;
     for (const [key, tensor] of file.tensors) {
@@ -404,5 +409,23 @@ export class ActivationCache<P = TransformerKeys> extends ActivationMap<P> {
   }
 }
 
+/** What a file tells of the model; the axes of what is in it come with the tensors. */
+function sourceOf({ layers, points }: CacheFile): CacheSource {
+  const defaults = new Map(points.map((point) => [point.name, point.default]));
+  const isDefault = (name: string): boolean => {
+    const found = defaults.get(name);
+    if (found !== undefined) return found;
+    const suggestions = nearestNames(name, [...defaults.keys()]);
+    throw hooklensError(
+      "unknown_hook",
+      `the model of this cache has no hook point '${name}'; nearest: ${suggestions.join(", ") || "none"}`,
+      { name, suggestions },
+    );
+  };
+  return { layers, axes: () => [], isDefault, points: () => points };
+}
+
+/** What is wrong with a key under which nothing can be recorded. */
+const NOT_THERE: ReadonlySet<string> = new Set(["unknown_hook", "index_out_of_range", "not_cached"]);
 const FLOATS: ReadonlySet<string> = new Set<DType>(["float64", "float32", "float16", "bfloat16"]);
 const INTEGERS: ReadonlySet<string> = new Set<DType>(["uint8", "uint32", "int64", "bool"]);

@@ -17,6 +17,13 @@ const VERSION = "1";
 /** The name of the tensor of token ids: no point is called so. */
 const TOKENS = "tokens";
 
+/** A point of the model that a cache is of. */
+export interface PointOfFile {
+  readonly name: string;
+  /** Whether it is recorded unasked. */
+  readonly default: boolean;
+}
+
 /** What a file of a cache holds. */
 export interface CacheFile {
   readonly meta: CacheMeta;
@@ -24,12 +31,14 @@ export interface CacheFile {
   readonly layers: number;
   /** Whether the tensors have their batch axis. */
   readonly hasBatchDim: boolean;
+  /** All points of the model, recorded or not. */
+  readonly points: readonly PointOfFile[];
   /** The tensors with the names of their axes, in the order in which they were recorded. */
   readonly tensors: readonly (readonly [key: string, tensor: Tensor])[];
 }
 
 /** Writes a cache. */
-export function writeCache(path: string, { meta, layers, hasBatchDim, tensors }: CacheFile): void {
+export function writeCache(path: string, { meta, layers, hasBatchDim, points, tensors }: CacheFile): void {
   const { tokens, ...recorded } = meta;
   const all = tokens === null ? tensors : [...tensors, [TOKENS, tokens] as const];
   const about = {
@@ -37,6 +46,7 @@ export function writeCache(path: string, { meta, layers, hasBatchDim, tensors }:
     tokens: tokens === null ? null : tokens.axes,
     layers,
     hasBatchDim,
+    points,
     entries: tensors.map(([key, tensor]) => ({ key, axes: tensor.axes })),
   };
   engine().writeTensors(
@@ -135,6 +145,11 @@ export function readCache(path: string): CacheFile {
     "a number of blocks",
     (value): value is number => Number.isSafeInteger(value) && Number(value) >= 0,
   );
+  const points = fields.get(
+    "points",
+    "the points of a model",
+    (value): value is readonly PointOfFile[] => Array.isArray(value) && value.every(isPoint),
+  );
   const tokenAxes = fields.get(
     "tokens",
     "the names of axes or null",
@@ -158,7 +173,11 @@ export function readCache(path: string): CacheFile {
   };
   const [extra] = byName.keys();
   if (extra !== undefined) throw invalid(`its tensor '${extra}' is not listed in its metadata`);
-  return { meta, layers, hasBatchDim: fields.flag("hasBatchDim"), tensors };
+  return { meta, layers, hasBatchDim: fields.flag("hasBatchDim"), points, tensors };
+}
+
+function isPoint(value: unknown): value is PointOfFile {
+  return isRecord(value) && typeof value["name"] === "string" && typeof value["default"] === "boolean";
 }
 
 /** Whether `value` can be the names of a tensor's axes. */

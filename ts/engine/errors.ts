@@ -147,8 +147,10 @@ export class UnsupportedArchitectureError extends HooklensError {
 
 /** A weight that is missing, superfluous, or of another shape than the config asks for. */
 export class WeightMismatchError extends HooklensError {
-  /** Name of the weight. */
+  /** Name of the weight, the first if there are several. */
   readonly key = String(this.details["name"]);
+  /** Names of all weights that do not fit, also where the message shortens the list. */
+  readonly keys: readonly string[] = "names" in this.details ? strings(this.details["names"]) : [this.key];
 }
 
 /** Something that this model cannot do, such as text generation with an encoder. */

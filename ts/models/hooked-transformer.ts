@@ -351,6 +351,7 @@ export class HookedTransformer extends TransformerGeneration {
       ...(this.tokenizer === null ? {} : { strTokens: (ids) => this.toStrTokens(ids) }),
       axes: (name, { shape }) =>
         points.get(pointOfKey(name))?.axesOf({ shape: removeBatchDim ? [1, ...shape] : shape }) ?? [],
+      points: () => [...points].map(([name, { isDefault }]) => ({ name, default: isDefault })),
       isDefault: (name) => {
         const point = points.get(name);
         if (point === undefined) registry.select([name]);

@@ -111,7 +111,8 @@ errors! {
     TokenOutOfRange "token_out_of_range" { id: i64, d_vocab: usize }
         => "token id {id} is outside the vocabulary of {d_vocab} tokens (allowed: 0 to {d_vocab} - 1)";
     /// A weight that is missing, superfluous, or of another shape than the config asks for.
-    WeightMismatch "weight_mismatch" { name: String, detail: String } => "weight '{name}': {detail}";
+    /// `name` is the first of `names`.
+    WeightMismatch "weight_mismatch" { name: String, detail: String, names: Vec<String> } => "weight '{name}': {detail}";
     /// A file that is not there.
     MissingFile "missing_file" { path: PathBuf, detail: String } => "{path:?}: {detail}";
     /// A file whose content is not what it claims to be.
@@ -136,6 +137,14 @@ fn cause(error: &candle_core::Error) -> String {
         Candle::Context { inner, context } => format!("{context}: {}", cause(inner)),
         Candle::WithPath { inner, path } => format!("{}: {}", path.display(), cause(inner)),
         other => other.to_string(),
+    }
+}
+
+impl Error {
+    /// A [`Error::WeightMismatch`] of one weight.
+    pub(crate) fn weight_mismatch(name: impl Into<String>, detail: impl Into<String>) -> Self {
+        let name = name.into();
+        Self::WeightMismatch { names: vec![name.clone()], name, detail: detail.into() }
     }
 }
 

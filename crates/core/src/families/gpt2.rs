@@ -60,7 +60,7 @@ impl Family for Gpt2 {
             parallel_attn_mlp: false,
             normalization: Some(NormKind { centered: true, learned: true }),
             final_rms: false,
-            eps: read.positive("layer_norm_epsilon")?.unwrap_or(1e-5),
+            eps: read.not_negative("layer_norm_epsilon")?.unwrap_or(1e-5),
             positions: Positions::Standard,
             attn_scale: if scaled { (d_head as f64).sqrt() } else { 1.0 },
             scale_attn_by_inverse_layer_idx: read.flag("scale_attn_by_inverse_layer_idx")?.unwrap_or(false),
@@ -71,7 +71,7 @@ impl Family for Gpt2 {
             tie_word_embeddings: read.flag("tie_word_embeddings")?.unwrap_or(true),
             default_prepend_bos: true,
             tokenizer_name: None,
-            init: InitConfig { mode: InitMode::Gpt2, range: read.positive("initializer_range")?, seed: None },
+            init: InitConfig { mode: InitMode::Gpt2, range: read.not_negative("initializer_range")?, seed: None },
             default_points: DefaultPoints::default(),
             dtype: DType::F32,
         }

@@ -73,7 +73,7 @@ impl Family for GptNeoX {
             parallel_attn_mlp: read.flag("use_parallel_residual")?.unwrap_or(true),
             normalization: Some(NormKind { centered: true, learned: true }),
             final_rms: false,
-            eps: read.positive("layer_norm_eps")?.unwrap_or(1e-5),
+            eps: read.not_negative("layer_norm_eps")?.unwrap_or(1e-5),
             positions: Positions::Rotary(rotary(&read, &ROPE, rope_head, n_ctx)?),
             attn_scale: (d_head as f64).sqrt(),
             scale_attn_by_inverse_layer_idx: false,
@@ -84,7 +84,7 @@ impl Family for GptNeoX {
             tie_word_embeddings: read.flag("tie_word_embeddings")?.unwrap_or(false),
             default_prepend_bos: false,
             tokenizer_name: None,
-            init: InitConfig { mode: InitMode::Gpt2, range: read.positive("initializer_range")?, seed: None },
+            init: InitConfig { mode: InitMode::Gpt2, range: read.not_negative("initializer_range")?, seed: None },
             default_points: DefaultPoints::default(),
             dtype: DType::F32,
         }

@@ -11,8 +11,14 @@ pub(super) fn model_name(read: &ConfigReader<'_>, family: &str) -> Result<String
 
 /// Fails for what any configuration can ask for, that changes the numbers, and that is not implemented.
 pub(super) fn refuse_the_uncommon(read: &ConfigReader<'_>) -> Result<()> {
-    read.refuse("add_cross_attention", "cross-attention is not implemented")?;
-    read.refuse("is_encoder_decoder", "encoder-decoder models are not implemented")?;
+    for (key, why) in [
+        ("add_cross_attention", "cross-attention is not implemented"),
+        ("is_encoder_decoder", "encoder-decoder models are not implemented"),
+    ] {
+        if read.flag(key)?.unwrap_or(false) {
+            return Err(unsupported(key, why));
+        }
+    }
     read.refuse("quantization_config", "quantised checkpoints are not implemented")?;
     read.refuse("pruned_heads", "pruned heads are not implemented")?;
     read.refuse("per_layer_config", "layers that differ from one another are not implemented")

@@ -72,7 +72,7 @@ impl Family for Llama {
             parallel_attn_mlp: false,
             normalization: Some(NormKind { centered: false, learned: true }),
             final_rms: false,
-            eps: read.positive("rms_norm_eps")?.unwrap_or(1e-6),
+            eps: read.not_negative("rms_norm_eps")?.unwrap_or(1e-6),
             positions: Positions::Rotary(rotary(&read, &ROPE, d_head, n_ctx)?),
             attn_scale: (d_head as f64).sqrt(),
             scale_attn_by_inverse_layer_idx: false,
@@ -83,7 +83,7 @@ impl Family for Llama {
             tie_word_embeddings: read.flag("tie_word_embeddings")?.unwrap_or(false),
             default_prepend_bos: true,
             tokenizer_name: None,
-            init: InitConfig { mode: InitMode::Gpt2, range: read.positive("initializer_range")?, seed: None },
+            init: InitConfig { mode: InitMode::Gpt2, range: read.not_negative("initializer_range")?, seed: None },
             default_points: DefaultPoints::default(),
             dtype: DType::F32,
         }

@@ -8,9 +8,9 @@ use crate::nn::PackedAttn;
 use crate::tensor::{CT, Tensor};
 use indexmap::IndexMap;
 
-/// How many problems of a checkpoint are spelled out.
+/// How many problems of a checkpoint the message spells out.
 const MAX_LISTED: usize = 20;
-/// Of how many more the tensor is named.
+/// Of how many more it names the tensor; the error's `names` are complete.
 const MAX_NAMED: usize = 2000;
 
 /// Fails unless a checkpoint holds exactly the expected tensors, beside those that are ignored.
@@ -40,7 +40,8 @@ pub(super) fn check(
         listed.push(format!("and {} more: {}{end}", rest.len(), names.join(", ")));
     }
     let detail = format!("{} of the checkpoint's tensors do not fit: {}", problems.len(), listed.join("; "));
-    Err(Error::WeightMismatch { name: (*first).to_owned(), detail })
+    let names = problems.iter().map(|(name, _)| (*name).to_owned()).collect();
+    Err(Error::WeightMismatch { name: (*first).to_owned(), detail, names })
 }
 
 /// Reads weights as they are asked for.

@@ -90,5 +90,5 @@ pub fn read_tensors(path: &Path) -> Result<(NamedTensors, Metadata)> {
 /// Fails with `weight_mismatch` for a name that a source does not have.
 pub(crate) fn no_such_weight(name: &str, source: &dyn WeightSource) -> Error {
     let nearest = crate::error::nearest(name, source.names());
-    Error::WeightMismatch { name: name.into(), detail: format!("is not in {:?}; nearest: {nearest:?}", source.path()) }
+    Error::weight_mismatch(name, format!("is not in {:?}; nearest: {nearest:?}", source.path()))
 }

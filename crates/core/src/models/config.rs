@@ -246,7 +246,7 @@ impl ModelConfig {
             parallel_attn_mlp: read.flag("parallel_attn_mlp")?.unwrap_or(false) && !attn_only,
             normalization,
             final_rms: read.flag("final_rms")?.unwrap_or(false),
-            eps: read.positive("eps")?.unwrap_or(1e-5),
+            eps: read.not_negative("eps")?.unwrap_or(1e-5),
             positions: read_positions(&read, d_head, n_ctx)?,
             attn_scale: if scaled { scale.unwrap_or((d_head as f64).sqrt()) } else { 1.0 },
             scale_attn_by_inverse_layer_idx: read.flag("scale_attn_by_inverse_layer_idx")?.unwrap_or(false),
@@ -513,7 +513,7 @@ fn read_init(read: &ConfigReader<'_>) -> Result<InitConfig> {
     };
     Ok(InitConfig {
         mode: one_of("init_mode", read.text("init_mode")?.unwrap_or("gpt2"), &InitMode::ALL)?,
-        range: read.positive_or_none("initializer_range")?,
+        range: read.not_negative_or_none("initializer_range")?,
         seed,
     })
 }

@@ -82,10 +82,29 @@ impl<'a> ConfigReader<'a> {
         if self.number(key)? == Some(-1.0) { Ok(None) } else { self.positive(key) }
     }
 
-    /// A truth value.
+    /// A number of 0 or more.
+    pub(crate) fn not_negative(&self, key: &str) -> Result<Option<f64>> {
+        let number = self.number(key)?;
+        match number {
+            Some(x) if x < 0.0 => Err(unsupported(key, format!("must be 0 or more, got {x}"))),
+            _ => Ok(number),
+        }
+    }
+
+    /// A number of 0 or more, where -1 stands for "none".
+    pub(crate) fn not_negative_or_none(&self, key: &str) -> Result<Option<f64>> {
+        if self.number(key)? == Some(-1.0) { Ok(None) } else { self.not_negative(key) }
+    }
+
+    /// A truth value; 1 and 0 are what some exporters write for it.
     pub(crate) fn flag(&self, key: &str) -> Result<Option<bool>> {
+        let read = |value: &Value| match value.as_f64() {
+            Some(1.0) => Some(true),
+            Some(0.0) => Some(false),
+            _ => value.as_bool(),
+        };
         self.get(key)
-            .map(|value| value.as_bool().ok_or_else(|| unsupported(key, format!("must be true or false, got {value}"))))
+            .map(|value| read(value).ok_or_else(|| unsupported(key, format!("must be true or false, got {value}"))))
             .transpose()
     }
 

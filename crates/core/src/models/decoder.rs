@@ -154,10 +154,7 @@ impl Model {
         self.weights().get(self.config(), name)?.ok_or_else(|| {
             let names = self.parameter_names();
             let nearest = nearest(name, names.iter().map(String::as_str));
-            Error::WeightMismatch {
-                name: name.into(),
-                detail: format!("there is no such weight; nearest: {nearest:?}"),
-            }
+            Error::weight_mismatch(name, format!("there is no such weight; nearest: {nearest:?}"))
         })
     }
 
@@ -203,7 +200,7 @@ impl Model {
         if let Some(unknown) = named.keys().find(|name| !specs.iter().any(|spec| spec.name == **name)) {
             let known = nearest(unknown, specs.iter().map(|spec| spec.name.as_str()));
             let detail = format!("the model has no such weight; nearest: {known:?}");
-            return Err(Error::WeightMismatch { name: unknown.clone(), detail });
+            return Err(Error::weight_mismatch(unknown, detail));
         }
         let (device, dtype) = (self.device(), self.dtype());
         let trainable = self.is_trainable();
@@ -213,11 +210,11 @@ impl Model {
             let given = named.get(&spec.name).map(|t| t.data().to_device(&device)?.to_dtype(dtype.storage()));
             let Some(data) = given.transpose()? else {
                 let detail = format!("is missing; expected shape {:?}", spec.dims);
-                return Err(Error::WeightMismatch { name: spec.name.clone(), detail });
+                return Err(Error::weight_mismatch(&spec.name, detail));
             };
             if data.dims() != spec.dims {
                 let detail = format!("has shape {:?}; expected {:?}", data.dims(), spec.dims);
-                return Err(Error::WeightMismatch { name: spec.name.clone(), detail });
+                return Err(Error::weight_mismatch(&spec.name, detail));
             }
             converted.insert(spec.name.clone(), Tensor::constant(data.contiguous()?)?);
         }
@@ -239,8 +236,9 @@ impl Model {
     /// its first use on; without, it grows.
     ///
     /// # Errors
-    /// `invalid_argument` for a batch or capacity of 0, or a model whose tokens see later ones; `context_length` for a
-    /// capacity beyond the context.
+    /// `invalid_argument` for a batch or capacity of 0, a batch of which not even one position could be held
+    /// (`memory_limit`, where a limit says so), or a model whose tokens see later ones; `context_length` for a capacity
+    /// beyond the context.
     pub fn new_cache(&self, batch: usize, capacity: Option<usize>) -> Result<KvCache> {
         KvCache::new(self.config(), self.dtype(), &self.device(), batch, capacity)
     }

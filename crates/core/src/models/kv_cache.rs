@@ -32,7 +32,8 @@ struct State {
     /// Positions that fit; `None` grows by doubling, up to the model's context.
     capacity: Option<usize>,
     layers: Vec<Layer>,
-    /// For each row, which cached positions hold a token rather than padding.
+    /// For each row, which cached positions hold a token rather than padding; empty before the first forward, whose
+    /// input shows that so many rows exist.
     keep: Vec<Vec<bool>>,
     frozen: bool,
     /// Whether a forward is writing.
@@ -65,8 +66,9 @@ impl KvCache {
     /// without, it grows as it is used (copying what it holds each time its size doubles).
     ///
     /// # Errors
-    /// `invalid_argument` for a batch or capacity of 0, or a model whose tokens see later ones;
-    /// `context_length` for a capacity beyond the model's context.
+    /// `invalid_argument` for a batch or capacity of 0, a batch of which not even one position could be held
+    /// (`memory_limit`, where a limit says so), or a model whose tokens see later ones; `context_length` for a capacity
+    /// beyond the model's context.
     pub(super) fn new(
         config: &ModelConfig,
         dtype: DType,
@@ -94,9 +96,10 @@ impl KvCache {
             dtype,
             device: device.clone(),
         };
+        crate::memory::require_tensor(OP, &[batch, shape.kv_heads, 1, shape.d_head], 2 * dtype.size())?;
         let layers = (0..config.n_layers).map(|_| Layer::default()).collect();
-        let keep = vec![Vec::new(); batch];
-        let state = State { shape, capacity, layers, keep, frozen: false, leased: false, weights: Weak::new() };
+        let state =
+            State { shape, capacity, layers, keep: Vec::new(), frozen: false, leased: false, weights: Weak::new() };
         Ok(Self(Arc::new(Mutex::new(state))))
     }
 
@@ -232,6 +235,7 @@ impl KvCache {
                 format!("it has room for {capacity} positions, {past} are held and {new} come; make it larger");
             return Err(Error::InvalidArgument { op: OP, detail });
         }
+        state.keep.resize_with(batch, Vec::new);
         state.leased = true;
         state.weights = Arc::downgrade(weights);
         Ok(CacheLease { cache: self.clone(), first: layers.start, past, new, keep: Vec::new() })

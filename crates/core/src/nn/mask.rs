@@ -60,6 +60,7 @@ impl AttentionMask {
     fn build(&self, window: Option<usize>) -> Result<Built> {
         let (rows, keys, offset) = (self.queries, self.keys, self.keys - self.queries);
         let batch = if self.padding.is_empty() { 1 } else { self.batch };
+        crate::memory::require_tensor("attention", &[batch, rows, keys], 1)?;
         let mut blocked = Vec::with_capacity(batch * rows * keys);
         for b in 0..batch {
             let padding = self.padding.get(b * keys..(b + 1) * keys);
@@ -81,5 +82,27 @@ impl AttentionMask {
             Ok(Some(Tensor::mask(CT::from_vec(values, (batch, 1, rows, width), &self.device)?)?))
         };
         Ok(Built { blocked: mask(blocked, keys)?, empty_rows: mask(empty, 1)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A square of it, at one byte each, is more than a process can address.
+    const LONG: usize = 1 << 24;
+
+    #[test]
+    fn a_mask_that_no_memory_could_hold_is_refused() {
+        let padding = [vec![true], vec![false; LONG - 1]].concat();
+        for (what, queries, padding, window) in [
+            ("a window", LONG, Vec::new(), Some(4)),
+            ("padding", LONG, padding, None),
+            ("tokens after cached ones", LONG / 2, Vec::new(), None),
+        ] {
+            let mask = AttentionMask::new(true, [1, queries, LONG], padding, &Device::Cpu);
+            let error = mask.allowed(window).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains("too large"), "{what}: '{error}'");
+        }
     }
 }

@@ -258,7 +258,7 @@ impl Weights {
                 found => {
                     let got = found.map_or("is missing".into(), |t| format!("has shape {:?}", t.dims()));
                     let detail = format!("{got}; expected shape {:?}", spec.dims);
-                    return Err(Error::WeightMismatch { name: spec.name, detail });
+                    return Err(Error::weight_mismatch(spec.name, detail));
                 }
             }
         }

@@ -45,8 +45,9 @@ impl Float for f64 {
     }
 }
 
-/// Softmax of each row of `[.., queries, keys]` in place; where `causal`, row `i` sees the keys up to `i` only.
-fn softmax_rows<T: Float>(scores: &mut [T], queries: usize, keys: usize, causal: bool) {
+/// Softmax of each row of `[.., queries, keys]` in place; where `causal`, row `i` sees the keys up to `i` only. Where
+/// there is a mask (`masked`) or causality, a row of -∞ is one that sees nothing; elsewhere it is 0/0.
+fn softmax_rows<T: Float>(scores: &mut [T], queries: usize, keys: usize, causal: bool, masked: bool) {
     let zero = T::from_f64(0.0);
     let row = |(i, row): (usize, &mut [T])| {
         let seen = if causal { (i % queries + 1).min(keys) } else { keys };
@@ -54,7 +55,7 @@ fn softmax_rows<T: Float>(scores: &mut [T], queries: usize, keys: usize, causal:
         hidden.fill(zero);
         // A NaN must win the maximum, else it would vanish from rows that hold it.
         let max = row.iter().copied().fold(T::from_f64(f64::NEG_INFINITY), |m, x| if x <= m { m } else { x });
-        if max == T::from_f64(f64::NEG_INFINITY) {
+        if (causal || masked) && max == T::from_f64(f64::NEG_INFINITY) {
             // Nothing may be attended to: torch gives zeros here, not 0/0.
             return row.fill(zero);
         }
@@ -86,11 +87,11 @@ fn pattern(scores: &CT, causal: bool, masked: bool) -> Result<CT> {
     }
     if scores.dtype() == Storage::F64 {
         let mut data = read_all::<f64, _>(scores, |scores| Ok(scores.to_vec()))?;
-        softmax_rows(&mut data, queries, keys, causal);
+        softmax_rows(&mut data, queries, keys, causal, masked);
         return upload(data, scores.dims(), scores.device());
     }
     let mut data = read_all::<f32, _>(scores, |scores| Ok(scores.to_vec()))?;
-    softmax_rows(&mut data, queries, keys, causal);
+    softmax_rows(&mut data, queries, keys, causal, masked);
     upload(data, scores.dims(), scores.device())
 }
 

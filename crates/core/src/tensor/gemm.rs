@@ -159,6 +159,9 @@ fn floats<T: Factor>(plan: &Plan, a: &CT, b: &CT, bias: Option<&CT>) -> Result<C
     let total = plan.batches() * m * n;
     // Where each matrix of both operands starts.
     crate::memory::require_tensor("matmul", &plan.batch, 2 * size_of::<usize>())?;
+    if total == 0 {
+        return upload(Vec::<T>::new(), &plan.out_dims(), a.device());
+    }
     let bias = bias.map(|bias| super::host::read_all::<T, _>(bias, |row| Ok(row.to_vec()))).transpose()?;
     let mut values = Vec::with_capacity(total);
     let out = &mut values.spare_capacity_mut()[..total];
@@ -170,7 +173,7 @@ fn floats<T: Factor>(plan: &Plan, a: &CT, b: &CT, bias: Option<&CT>) -> Result<C
     };
     read::<T, _>(a, |a_data, a_layout| {
         read::<T, _>(b, |b_data, b_layout| {
-            if total == 0 || k == 0 {
+            if k == 0 {
                 prefill(out);
                 return Ok(());
             }

@@ -93,7 +93,7 @@ impl Sampler {
     /// temperature, frequency penalty, `top_k` or `top_p`, a draw.
     ///
     /// # Errors
-    /// `invalid_argument` for logits that are NaN or +∞, or all -∞; `index_out_of_range` for a row beyond the batch.
+    /// `invalid_argument` for logits that are NaN or +∞, or all -∞, or that the penalties make so; `index_out_of_range` for a row beyond the batch.
     pub fn choose(&mut self, row: usize, logits: &[f64], history: &[i64]) -> Result<usize> {
         let options = &self.options;
         check(row, logits)?;
@@ -111,6 +111,7 @@ impl Sampler {
             }
         }
         let best = argmax(&logits);
+        check_penalties(row, logits[best])?;
         if !options.do_sample || options.temperature == 0.0 {
             return Ok(best);
         }
@@ -123,6 +124,7 @@ impl Sampler {
             keep_highest(&mut logits, usize::try_from(k).unwrap_or(1));
         }
         let highest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        check_penalties(row, highest)?;
         let mut weights: Vec<f64> = logits.iter().map(|&x| exp(x - highest)).collect();
         if let (None, Some(p)) = (options.top_k, options.top_p) {
             keep_nucleus(&mut weights, p);
@@ -144,6 +146,17 @@ fn check(row: usize, logits: &[f64]) -> Result<()> {
         return Err(invalid(format!("row {row} has no token left to choose: all logits are -inf")));
     }
     Ok(())
+}
+
+/// Fails if penalties took the highest logit of a row out of the range of numbers, where nothing can be compared.
+fn check_penalties(row: usize, highest: f64) -> Result<()> {
+    if highest.is_finite() {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "the penalties make the highest logit in row {row} {highest}; bring repetitionPenalty nearer to 1 and \
+         freqPenalty nearer to 0"
+    )))
 }
 
 /// The first of the highest.

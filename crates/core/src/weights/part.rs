@@ -36,9 +36,9 @@ impl Part {
 
     /// A weight that must be there.
     pub(super) fn get(&self, name: &str) -> Result<&CT> {
-        self.weights.get(name).ok_or_else(|| Error::WeightMismatch {
-            name: format!("{}{name}", self.prefix),
-            detail: "is missing; processing needs all weights of the model".into(),
+        self.weights.get(name).ok_or_else(|| {
+            let detail = "is missing; processing needs all weights of the model";
+            Error::weight_mismatch(format!("{}{name}", self.prefix), detail)
         })
     }
 

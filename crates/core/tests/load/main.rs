@@ -139,6 +139,22 @@ fn a_checkpoint_that_does_not_fit_names_every_tensor() {
 }
 
 #[test]
+fn an_error_holds_the_names_of_all_tensors_that_do_not_fit() {
+    const EXTRA: usize = 3000;
+    let (_folder, model) = gpt2_folder("unfit-by-far", |_, tensors| {
+        tensors.retain(|(name, _)| !name.ends_with("wpe.weight"));
+        tensors.extend((0..EXTRA).map(|i| (format!("adapter.{i}"), floats(1))));
+    });
+    let error = model.err().unwrap();
+    assert!(error.to_string().ends_with(", …"), "the message is shortened");
+    let details = error.details();
+    let names: Vec<&str> = details["names"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    assert_eq!(names.len(), 1 + EXTRA);
+    assert!(names[0].ends_with("wpe.weight") && details["name"] == names[0]);
+    assert!((0..EXTRA).all(|i| names.contains(&format!("adapter.{i}").as_str())));
+}
+
+#[test]
 fn keys_that_make_no_sense_or_change_the_function_are_refused_by_name() {
     let cases = [
         ("n_embd", json!(0)),

@@ -144,6 +144,28 @@ fn biases_must_be_there_exactly_if_the_configuration_says_so() {
 }
 
 #[test]
+fn configurations_may_say_zero_where_training_or_a_flag_does() {
+    for (name, changes) in [
+        ("gpt2", json!({ "initializer_range": 0, "add_cross_attention": 0, "scale_attn_by_inverse_layer_idx": 0 })),
+        ("gpt_neox", json!({ "initializer_range": 0.0, "use_parallel_residual": 1 })),
+        ("llama", json!({ "initializer_range": 0, "attention_bias": 0, "tie_word_embeddings": 0.0 })),
+    ] {
+        assert_same(name, "zeros", &changes, &tensors_of(name));
+    }
+    for (name, eps) in [("gpt2", "layer_norm_epsilon"), ("gpt_neox", "layer_norm_eps"), ("llama", "rms_norm_eps")] {
+        let model = Copy::new(name, "no-eps", &json!({ eps: 0 }), &tensors_of(name)).load().unwrap();
+        assert_eq!(model.config().eps, 0.0);
+        assert!(logits(&model).iter().all(|x| x.is_finite()), "{name}");
+        for (key, value) in [(eps, -1e-5), ("initializer_range", -0.02)] {
+            let error = Copy::new(name, "negative", &json!({ key: value }), &tensors_of(name)).load().err().unwrap();
+            assert!(matches!(&error, Error::UnsupportedConfig { key: got, .. } if got == key), "{name}: {error}");
+        }
+    }
+    let flag = Copy::new("llama", "flag", &json!({ "attention_bias": 2 }), &tensors_of("llama")).load().err().unwrap();
+    assert!(flag.to_string().contains("must be true or false, got 2"), "{flag}");
+}
+
+#[test]
 fn what_is_not_implemented_is_refused_by_its_key() {
     let rope = |parameters: Value| json!({ "rope_parameters": parameters });
     let cases = [

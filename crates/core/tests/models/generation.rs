@@ -280,3 +280,30 @@ fn sampling_follows_its_rules() {
     assert_eq!(refused(&[0.0, f32::NEG_INFINITY]), None);
     assert!(logits(&[1.0]).sample_logits(None, options, None).is_err(), "penalties need tokens");
 }
+
+#[test]
+fn penalties_that_leave_the_range_of_numbers_are_refused() {
+    let pick = |values: &[f64], options: &SamplingOptions| {
+        let logits = Tensor::from_slice(values, &[1, values.len()]).unwrap();
+        logits.sample_logits(Some(&ids(&[0, 1], 1)), options.clone(), Some(1))
+    };
+    let repetition = |do_sample: bool, repetition_penalty: f64| SamplingOptions {
+        do_sample,
+        repetition_penalty,
+        ..SamplingOptions::default()
+    };
+    for (values, options) in [
+        (&[1.0, 3.0, 9.0][..], repetition(true, 1e-308)),
+        (&[1.0, 3.0, 9.0], repetition(false, 1e-308)),
+        (&[-2.0, -3.0], repetition(true, f64::MAX)),
+    ] {
+        let error = pick(values, &options).err().unwrap_or_else(|| panic!("{values:?}, {options:?} went through"));
+        assert_eq!(error.code(), "invalid_argument");
+        assert!(error.to_string().contains("repetitionPenalty"), "{error}");
+    }
+    let frequency = SamplingOptions { freq_penalty: f64::MAX, ..SamplingOptions::default() };
+    assert_eq!(pick(&[1.0, 3.0, 0.0], &frequency).unwrap().to_vec::<i64>().unwrap(), [2], "large is not too large");
+    let twice = Tensor::from_slice(&[0i64, 0], &[1, 2]).unwrap();
+    let lone = Tensor::from_slice(&[1.0f64], &[1, 1]).unwrap();
+    assert!(lone.sample_logits(Some(&twice), frequency, Some(1)).is_err(), "-inf is no logit to draw");
+}

@@ -382,3 +382,21 @@ fn what_does_not_fit_is_refused() {
     no_grad(|| model.forward(on(&cache, columns(&ROWS, 0, 2)))).unwrap();
     assert_eq!(cache.len(), 2);
 }
+
+#[test]
+fn a_batch_that_no_memory_could_hold_is_refused() {
+    let model = model(&json!({}));
+    for batch in [1 << 50, (1 << 53) - 1, usize::MAX] {
+        let error = model.new_cache(batch, None).err().unwrap();
+        assert!(error.to_string().contains("too large"), "{batch}: {error}");
+    }
+    // Whether a machine promises this much is its own affair: nothing is taken before rows come.
+    if let Ok(cache) = model.new_cache(1 << 40, None) {
+        assert_eq!(cache.byte_size(), 0);
+        let error = model.forward(on(&cache, columns(&ROWS, 0, 2))).err().unwrap();
+        assert_eq!(error.code(), "shape_mismatch");
+    }
+    let unused = model.new_cache(2, None).unwrap();
+    unused.clear().unwrap();
+    assert_eq!(unused.attention_mask().unwrap().dims(), [2, 0]);
+}

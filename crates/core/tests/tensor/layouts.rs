@@ -95,6 +95,24 @@ fn attention_gradients_with_mask_groups_and_hidden_rows() {
 }
 
 #[test]
+fn scores_of_minus_infinity_are_zeros_under_a_mask_and_nan_without() {
+    let device = candle_core::Device::Cpu;
+    for dtype in [DType::F16, DType::F32, DType::F64] {
+        let filled = |dims: &[usize], x: f64| Tensor::from_slice(&vec![x; dims.iter().product()], dims).unwrap();
+        let [q, k, v] = [(2, f64::NEG_INFINITY), (3, 1.0), (3, 2.0)]
+            .map(|(rows, x)| filled(&[1, rows, 4], x).to_dtype(dtype).unwrap());
+        let attend = |mask: Option<&Tensor>, is_causal: bool| {
+            let options = AttentionOptions { is_causal, ..AttentionOptions::default() };
+            values(&q.scaled_dot_product_attention(&k, &v, mask, options).unwrap())
+        };
+        let open = Tensor::ones(&[2, 3], DType::Bool, &device).unwrap();
+        assert!(attend(None, false).iter().all(|x| x.is_nan()), "{dtype:?}");
+        assert_eq!(attend(Some(&open), false), [0.0; 8], "{dtype:?}");
+        assert_eq!(attend(None, true), [0.0; 8], "{dtype:?}");
+    }
+}
+
+#[test]
 fn requests_beyond_memory_are_errors() {
     let x = numbers(&[1], 1);
     let code = |r: hooklens_core::Result<Tensor>| r.unwrap_err().code();

@@ -93,3 +93,16 @@ fn einsum_takes_diagonals_traces_and_spaces() {
     assert_eq!(error("ij,jk->ik"), "invalid_argument");
     assert_eq!(Tensor::einsum("", &[]).unwrap_err().code(), "invalid_argument");
 }
+
+#[test]
+fn empty_products_with_a_bias() {
+    let device = candle_core::Device::Cpu;
+    for dtype in [DType::F16, DType::F32, DType::F64] {
+        let zeros = |dims: &[usize]| Tensor::zeros(dims, dtype, &device).unwrap();
+        let bias = |n: usize| Tensor::ones(&[n], dtype, &device).unwrap();
+        for (rows, inner, outputs) in [(2, 3, 0), (0, 3, 4), (2, 0, 4), (0, 0, 0)] {
+            let y = zeros(&[rows, inner]).linear(&zeros(&[outputs, inner]), Some(&bias(outputs))).unwrap();
+            assert_eq!((y.dims(), values(&y)), (&[rows, outputs][..], vec![1.0; rows * outputs]), "{dtype:?}");
+        }
+    }
+}
