@@ -153,7 +153,7 @@ describe("runs side by side", () => {
     const others = [[7, 7, 2]];
     const [[, one], [, two], [, map]] = await Promise.all([
       model.runWithCacheAsync(TOKENS),
-      model.runWithCacheAsync(others, { namesFilter: new Set([point] as const).values() }),
+      model.runWithCacheAsync(others, { namesFilter: new Set([point] as const) }),
       model.runWithCacheAsync(others, { returnCacheObject: false }),
     ]);
     const [, expected] = model.runWithCache(TOKENS);

@@ -1,0 +1,122 @@
+//! The inner tiles of products, in AVX2 and AVX-512.
+
+use super::{Ahead, Start};
+use std::arch::x86_64::*;
+
+macro_rules! tile_kernel {
+    ($name:ident, $features:literal, $vector:ty, $lanes:literal, $tile_rows:literal,
+     $zero:ident, $load:ident, $store:ident, $spread:ident, $fma:ident) => {
+        /// # Safety
+        /// As of [`super::run_tile`].
+        #[target_feature(enable = $features)]
+        pub(super) unsafe fn $name<const R: usize>(
+            len: usize,
+            mut left: *const f32,
+            mut right: *const f32,
+            out: *mut f32,
+            stride: usize,
+            start: Start,
+            ahead: &mut Ahead,
+        ) {
+            // SAFETY: the caller's promises cover every access.
+            unsafe {
+                let mut sums: [[$vector; 2]; R] = [[$zero(); 2]; R];
+                match start {
+                    Start::Zero => {}
+                    Start::Row(row) => sums = [[$load(row), $load(row.add($lanes))]; R],
+                    Start::Out => {
+                        for r in 0..R {
+                            sums[r] = [$load(out.add(r * stride)), $load(out.add(r * stride + $lanes))];
+                        }
+                    }
+                }
+                macro_rules! step {
+                    () => {
+                        let b = [$load(right), $load(right.add($lanes))];
+                        for r in 0..R {
+                            let a = $spread(*left.add(r));
+                            sums[r][0] = $fma(a, b[0], sums[r][0]);
+                            sums[r][1] = $fma(a, b[1], sums[r][1]);
+                        }
+                        left = left.add($tile_rows);
+                        right = right.add(2 * $lanes);
+                    };
+                }
+                // Spread over the tile, so that what is fetched does not queue up.
+                let fetching = ahead.each.min(len / 4).min(ahead.left);
+                for _ in 0..fetching {
+                    _mm_prefetch::<_MM_HINT_T0>(ahead.at.cast());
+                    ahead.next();
+                    step!();
+                    step!();
+                    step!();
+                    step!();
+                }
+                ahead.left -= fetching;
+                for _ in 4 * fetching..len {
+                    step!();
+                }
+                for r in 0..R {
+                    $store(out.add(r * stride), sums[r][0]);
+                    $store(out.add(r * stride + $lanes), sums[r][1]);
+                }
+            }
+        }
+    };
+}
+
+tile_kernel!(
+    avx512,
+    "avx512f",
+    __m512,
+    16,
+    12,
+    _mm512_setzero_ps,
+    _mm512_loadu_ps,
+    _mm512_storeu_ps,
+    _mm512_set1_ps,
+    _mm512_fmadd_ps
+);
+tile_kernel!(
+    avx2,
+    "avx2,fma",
+    __m256,
+    8,
+    6,
+    _mm256_setzero_ps,
+    _mm256_loadu_ps,
+    _mm256_storeu_ps,
+    _mm256_set1_ps,
+    _mm256_fmadd_ps
+);
+
+/// Eight rows of eight elements, `from_stride` apart, into eight columns.
+///
+/// # Safety
+/// `from` is valid for eight rows, `to` for eight rows `to_stride` apart.
+#[target_feature(enable = "avx2")]
+pub(super) unsafe fn transpose(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let row = |i: usize| _mm256_loadu_ps(from.add(i * from_stride));
+        let (a, b, c, d) = (row(0), row(1), row(2), row(3));
+        let (e, f, g, h) = (row(4), row(5), row(6), row(7));
+        let (ab0, ab1) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+        let (cd0, cd1) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+        let (ef0, ef1) = (_mm256_unpacklo_ps(e, f), _mm256_unpackhi_ps(e, f));
+        let (gh0, gh1) = (_mm256_unpacklo_ps(g, h), _mm256_unpackhi_ps(g, h));
+        let (ad0, ad1) = (_mm256_shuffle_ps::<0x44>(ab0, cd0), _mm256_shuffle_ps::<0xee>(ab0, cd0));
+        let (ad2, ad3) = (_mm256_shuffle_ps::<0x44>(ab1, cd1), _mm256_shuffle_ps::<0xee>(ab1, cd1));
+        let (eh0, eh1) = (_mm256_shuffle_ps::<0x44>(ef0, gh0), _mm256_shuffle_ps::<0xee>(ef0, gh0));
+        let (eh2, eh3) = (_mm256_shuffle_ps::<0x44>(ef1, gh1), _mm256_shuffle_ps::<0xee>(ef1, gh1));
+        let store = |i: usize, x: __m256| _mm256_storeu_ps(to.add(i * to_stride), x);
+        store(0, _mm256_permute2f128_ps::<0x20>(ad0, eh0));
+        store(1, _mm256_permute2f128_ps::<0x20>(ad1, eh1));
+        store(2, _mm256_permute2f128_ps::<0x20>(ad2, eh2));
+        store(3, _mm256_permute2f128_ps::<0x20>(ad3, eh3));
+        store(4, _mm256_permute2f128_ps::<0x31>(ad0, eh0));
+        store(5, _mm256_permute2f128_ps::<0x31>(ad1, eh1));
+        store(6, _mm256_permute2f128_ps::<0x31>(ad2, eh2));
+        store(7, _mm256_permute2f128_ps::<0x31>(ad3, eh3));
+    }
+}
