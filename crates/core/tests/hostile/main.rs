@@ -11,6 +11,7 @@ mod folder;
 mod headers;
 mod indices;
 mod json;
+mod loading;
 
 use proptest::prelude::ProptestConfig;
 

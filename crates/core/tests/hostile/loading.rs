@@ -1,0 +1,82 @@
+//! The memory that loading takes: little more than the weights.
+
+use crate::allocations::peak;
+use crate::folder::Folder;
+use hooklens_core::load::write_tensors;
+use hooklens_core::models::{LoadOptions, Model};
+use hooklens_core::{DType, Tensor};
+use serde_json::{Value, json};
+
+const LAYERS: usize = 12;
+const WIDTH: usize = 256;
+const VOCABULARY: usize = 16_384;
+
+/// GPT-NeoX, which stores queries, keys and values head by head, so that they have to be laid out anew. The embedding is
+/// larger than the pieces in which weights are cast.
+fn tensors(dtype: DType) -> Vec<(String, Tensor)> {
+    let mut tensors = Vec::new();
+    let mut add = |name: String, dims: &[usize]| {
+        let values: Vec<f32> = (0..dims.iter().product()).map(|i| (i % 97) as f32 / 970.0).collect();
+        tensors.push((name, Tensor::from_slice(&values, dims).unwrap().to_dtype(dtype).unwrap()));
+    };
+    let mut affine = |name: String, dims: &[usize]| {
+        add(format!("{name}.weight"), dims);
+        add(format!("{name}.bias"), &dims[..1]);
+    };
+    for layer in (0..LAYERS).map(|i| format!("gpt_neox.layers.{i}")) {
+        affine(format!("{layer}.input_layernorm"), &[WIDTH]);
+        affine(format!("{layer}.post_attention_layernorm"), &[WIDTH]);
+        affine(format!("{layer}.attention.query_key_value"), &[3 * WIDTH, WIDTH]);
+        affine(format!("{layer}.attention.dense"), &[WIDTH, WIDTH]);
+        affine(format!("{layer}.mlp.dense_h_to_4h"), &[4 * WIDTH, WIDTH]);
+        affine(format!("{layer}.mlp.dense_4h_to_h"), &[WIDTH, 4 * WIDTH]);
+    }
+    affine("gpt_neox.final_layer_norm".into(), &[WIDTH]);
+    add("gpt_neox.embed_in.weight".into(), &[VOCABULARY, WIDTH]);
+    add("embed_out.weight".into(), &[VOCABULARY, WIDTH]);
+    tensors
+}
+
+fn write(folder: &Folder, tensors: &[(String, Tensor)], shards: usize) {
+    let config = json!({
+        "architectures": ["GPTNeoXForCausalLM"], "model_type": "gpt_neox", "hidden_act": "gelu",
+        "hidden_size": WIDTH, "intermediate_size": 4 * WIDTH, "num_attention_heads": 4, "num_hidden_layers": LAYERS,
+        "max_position_embeddings": 64, "vocab_size": VOCABULARY, "layer_norm_eps": 1e-5, "rotary_pct": 0.25,
+        "rotary_emb_base": 10000, "use_parallel_residual": true, "tie_word_embeddings": false,
+    });
+    std::fs::write(folder.path("config.json"), config.to_string()).unwrap();
+    if shards == 1 {
+        return write_tensors(&folder.path("model.safetensors"), tensors, &[]).unwrap();
+    }
+    let mut map = serde_json::Map::new();
+    for (i, shard) in tensors.chunks(tensors.len().div_ceil(shards)).enumerate() {
+        let file = format!("model-{i}.safetensors");
+        write_tensors(&folder.path(&file), shard, &[]).unwrap();
+        map.extend(shard.iter().map(|(name, _)| (name.clone(), Value::from(file.as_str()))));
+    }
+    std::fs::write(folder.path("model.safetensors.index.json"), json!({ "weight_map": map }).to_string()).unwrap();
+}
+
+#[test]
+fn loading_takes_at_most_a_fifth_more_than_the_weights() {
+    let cases = [
+        (DType::F32, DType::F32, 1),
+        (DType::F32, DType::F32, 3),
+        (DType::F16, DType::F32, 1),
+        (DType::F32, DType::F16, 3),
+    ];
+    for (stored, wanted, shards) in cases {
+        let what = format!("{} as {} from {shards} files", stored.name(), wanted.name());
+        let folder = Folder::new(&format!("peak-{}-{}-{shards}", stored.name(), wanted.name()));
+        let tensors = tensors(stored);
+        write(&folder, &tensors, shards);
+        let elements: usize = tensors.iter().map(|(_, tensor)| tensor.elem_count()).sum();
+        drop(tensors);
+        let size = if wanted == DType::F16 { 2 } else { 4 };
+        let options = LoadOptions { dtype: wanted, ..LoadOptions::default() };
+        let (model, peak) = peak(|| Model::load(&folder.path("."), &options).unwrap());
+        assert_eq!(model.dtype(), wanted);
+        let ratio = peak as f64 / (elements * size) as f64;
+        assert!((1.0..=1.2).contains(&ratio), "{what}: {ratio:.3} times the weights");
+    }
+}
