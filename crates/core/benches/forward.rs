@@ -110,13 +110,16 @@ fn keep_freed_blocks() {
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn keep_freed_blocks() {}
 
+/// What is timed, by name.
+type Candidate<'a> = (&'static str, Box<dyn FnMut() + 'a>);
+
 fn main() {
     keep_freed_blocks();
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let wanted = arguments.next().unwrap_or_default();
     let rounds: usize = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(15);
     let (large, small) = (gpt2(), tiny());
-    let mut candidates: Vec<(&str, Box<dyn FnMut()>)> = vec![
+    let mut candidates: Vec<Candidate<'_>> = vec![
         ("products 1x128", Box::new(products(&large, 128))),
         ("forward 1x128", Box::new(|| forward(&large, 128))),
         ("cache 1x128", Box::new(|| cached(&large, 128))),
