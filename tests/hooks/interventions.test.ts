@@ -352,3 +352,11 @@ describe("files", () => {
     }
   });
 });
+
+test("selections are given to at, and only there", () => {
+  const misplaced = zero as (selection: object) => unknown;
+  expect(() => misplaced({ head: 1 })).toThrow(/zero\(\)\.at/);
+  for (const selection of [undefined, null, 3]) {
+    expect(() => zero().at(selection as never)).toThrow(/\{ head: 2 \}/);
+  }
+});

@@ -21,7 +21,7 @@
 import type { ActivationMap } from "../cache/activation-map.ts";
 import type { EngineTensor } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
-import { requireIterable } from "../tensor/arguments.ts";
+import { requireIterable, requireObject } from "../tensor/arguments.ts";
 import { describe, handleOf, isTensor } from "../tensor/base.ts";
 import type { Range } from "../tensor/indexing.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
@@ -171,6 +171,7 @@ export class Intervention {
 
   /** The same edit in fewer places. Narrowing twice narrows by both; an axis named again takes the later positions. */
   at(selection: EditSelection): Intervention {
+    requireObject("at", "positions by axis, such as { head: 2 }", selection);
     return new Intervention(
       { ...this.#spec, at: { ...this.#spec.at, ...selection } },
       this.#tensors,
@@ -280,8 +281,18 @@ function tensorOnly(what: string, value: Tensor): readonly [Tensor] {
   throw hooklensError("invalid_intervention", `${what}: expected a Tensor, got ${describe(value)}`);
 }
 
-/** Sets the activation to 0. */
-export function zero(): Intervention {
+/**
+ * Sets the activation to 0; with {@link Intervention.at} a part of it: `zero().at({ head: 2 })`.
+ *
+ * @throws `invalid_argument` for any argument: a selection is given to `at`.
+ */
+export function zero(...nothing: readonly never[]): Intervention {
+  if (nothing.length > 0) {
+    throw hooklensError(
+      "invalid_argument",
+      "zero: takes no arguments; for a part of the activation use zero().at({ … })",
+    );
+  }
   return new Intervention({ kind: "zero" });
 }
 

@@ -55,8 +55,8 @@ export abstract class TransformerGeneration extends TransformerText {
    * Every step is a forward with all its hooks, run a block at a time: between blocks other work of the thread gets its
    * turn. With the cache (the default) the first step sees the prompt and each later one only the newest token. Keep
    * hooks attached until the promise settles, as `withHooks` does. Positions in hooks and interventions count within what the
-   * step runs: later steps have one, so that an edit `.at({ pos: -1 })` reaches each new token and `.at({ pos: 3 })` is
-   * refused there; with `usePastKvCache: false` every step has them all. Nothing is recorded for gradients.
+   * step runs: later steps have one, so that edits `.at({ pos: -1 })` and `.at({ pos: 0 })` reach each new token and
+   * `.at({ pos: 3 })` is refused there; with `usePastKvCache: false` every step has them all. Nothing is recorded for gradients.
    *
    * Prompts of several lengths are padded on the left; each row is what it would be alone. Rows that have ended are filled
    * up with the end-of-sequence token in `"tokens"`, and simply end in text.
