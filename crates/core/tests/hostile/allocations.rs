@@ -3,6 +3,10 @@
 use hooklens_core::memory::CountingAllocator;
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
+use std::sync::Mutex;
+
+/// Held by tests that set the memory limit, which is the process's, or that allocate more than it would then allow.
+pub(crate) static MEMORY_LIMIT: Mutex<()> = Mutex::new(());
 
 thread_local! {
     static LIVE: Cell<isize> = const { Cell::new(0) };

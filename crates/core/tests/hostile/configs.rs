@@ -83,30 +83,32 @@ families!(gpt2 gpt_neox llama tl_attn_only);
 
 #[test]
 fn models_from_nothing_keep_the_memory_limit() {
+    let _alone = crate::allocations::MEMORY_LIMIT.lock().unwrap();
     let base = json!({
         "n_layers": 2, "d_model": 16, "n_ctx": 12, "d_head": 4, "n_heads": 4, "d_mlp": 24, "d_vocab": 13,
         "act_fn": "gelu_new", "normalization_type": "LN", "seed": 3, "positional_embedding_type": "rotary",
         "rotary_dim": 4, "gated_mlp": true, "n_key_value_heads": 2, "window_size": 3, "use_local_attn": true,
         "attn_types": ["local", "global"], "attn_scale": 2.0, "eps": 1e-5, "init_mode": "gpt2",
     });
+    let before = memory::limit();
     memory::set_limit(LIMIT + memory::live_bytes());
-    TestRunner::new(cases(6_000))
-        .run(&changes(), |changes| {
-            let (model, peak) = peak(|| {
-                let config = ModelConfig::from_json(&changed(&base, &changes))?;
-                Model::new_random(config, &Device::Cpu)
-            });
-            prop_assert!(peak <= NAMES + 2 * LIMIT, "{peak} bytes");
-            match model {
-                Ok(model) => run(&model),
-                Err(error) => {
-                    let expected = ["unsupported_config", "memory_limit", "invalid_argument"];
-                    prop_assert!(expected.contains(&error.code()), "{}: {error}", error.code());
-                    Ok(())
-                }
+    let outcome = TestRunner::new(cases(6_000)).run(&changes(), |changes| {
+        let (model, peak) = peak(|| {
+            let config = ModelConfig::from_json(&changed(&base, &changes))?;
+            Model::new_random(config, &Device::Cpu)
+        });
+        prop_assert!(peak <= NAMES + 2 * LIMIT, "{peak} bytes");
+        match model {
+            Ok(model) => run(&model),
+            Err(error) => {
+                let expected = ["unsupported_config", "memory_limit", "invalid_argument"];
+                prop_assert!(expected.contains(&error.code()), "{}: {error}", error.code());
+                Ok(())
             }
-        })
-        .unwrap();
+        }
+    });
+    memory::set_limit(before);
+    outcome.unwrap();
 }
 
 #[test]
