@@ -3,30 +3,16 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { run } from "../../ts/cli/program.ts";
 import { safeText, tokenLabel } from "../../ts/viz/token-label.ts";
 import { put, TINY, withCopy } from "../models/folders.ts";
+import { runCommand } from "../support/command.ts";
 
 /** Clears the screen in two ways, turns the direction of writing around, ends the line. */
 const HOSTILE = "a\u001b[2J\u009b2J\u202eb\u2028c\u{e0001}d";
 const OBEYED = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 
-async function hooklens(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const written = { out: "", err: "" };
-  const code = await run(args, {
-    out: (text) => {
-      written.out += text;
-    },
-    err: (text) => {
-      written.err += text;
-    },
-    isTTY: true,
-    columns: 200,
-    env: { NO_COLOR: "1" },
-    cwd: "/",
-  });
-  return { code, ...written };
-}
+const hooklens = (...args: string[]) =>
+  runCommand(args, { isTTY: true, columns: 200, env: { NO_COLOR: "1" }, cwd: "/" });
 
 const config = JSON.parse(readFileSync(join(TINY, "config.json"), "utf8"));
 

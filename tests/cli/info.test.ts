@@ -1,26 +1,12 @@
 import { tmpdir } from "node:os";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { ModelSummary, PointSummary } from "../../ts/cli/model-summary.ts";
-import { run } from "../../ts/cli/program.ts";
 import { bytesText, foldBlocks } from "../../ts/cli/render/model.ts";
 import { HookedTransformer } from "../../ts/index.ts";
+import { runCommand } from "../support/command.ts";
 
-async function hooklens(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const written = { out: "", err: "" };
-  const code = await run(args, {
-    out: (text) => {
-      written.out += text;
-    },
-    err: (text) => {
-      written.err += text;
-    },
-    isTTY: false,
-    columns: 100,
-    env: {},
-    cwd: tmpdir(),
-  });
-  return { code, ...written };
-}
+const hooklens = (...args: string[]) =>
+  runCommand(args, { isTTY: false, columns: 100, env: {}, cwd: tmpdir() });
 
 let model: HookedTransformer;
 beforeAll(async () => {

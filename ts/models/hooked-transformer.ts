@@ -136,7 +136,7 @@ export class HookedTransformer extends TransformerGeneration {
   /**
    * Like {@link forward}, a block at a time: between blocks other work of the thread gets its turn, and the run can be
    * aborted. Hooks run synchronously; those attached when their block's turn comes are run, so keep them attached until
-   * the promise settles, as {@link runWithHooksAsync} and `withHooks` do.
+   * the promise settles, as `withHooks` does: other runs see them too. {@link runWithHooksAsync} has hooks of its own.
    */
   async forwardAsync<R extends ReturnType = "logits", Stop extends number | null = null>(
     input: ModelInput,
