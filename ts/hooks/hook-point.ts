@@ -2,6 +2,7 @@
 
 import type { DType } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
+import { requireIterable, requireText } from "../tensor/arguments.ts";
 import { handleOf, isTensor, wrap } from "../tensor/base.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -142,7 +143,9 @@ export class HookPoint<const A extends Axes = Axes> extends Module {
   constructor(axes?: A, options: PointOptions = {}) {
     super();
     checkOptionKeys("HookPoint", options, ["default", "splits"]);
+    if (axes !== undefined && axes !== null) requireIterable("HookPoint", "names of axes", axes);
     this.#axes = Object.freeze([...(axes ?? [])]);
+    for (const axis of this.#axes) requireText("HookPoint", "names of axes", axis);
     this.#default = options.default ?? true;
     this.#splits = options.splits ?? false;
   }

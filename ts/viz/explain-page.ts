@@ -118,7 +118,7 @@ export interface ExplainPictureOptions {
  */
 export function explainPicture(report: ExplainReport, options: ExplainPictureOptions = {}): Picture {
   checkOptionKeys("explainPicture", options, ["maxBytes"]);
-  requireObject("explainPicture", "a report of explain", report);
+  requireReport(report);
   const { maxBytes = 300_000 } = options;
   if (typeof maxBytes !== "number" || !(maxBytes > 0)) {
     throw hooklensError("invalid_argument", `maxBytes: expected a number above 0, got ${describe(maxBytes)}`);
@@ -137,6 +137,38 @@ export function explainPicture(report: ExplainReport, options: ExplainPictureOpt
     picture = pictureOf(report, detail);
   }
   return picture;
+}
+
+/** Throws unless this has the parts of a report: it may have come from a file. */
+function requireReport(report: ExplainReport): void {
+  const form = "a report of explain";
+  requireObject("explainPicture", form, report);
+  const parts = ["model", "answer", "headAblation", "attention", "patterns", "residualNorms", "attribution"];
+  const lists = ["tokens", "next", "logitLens"];
+  const { headAblation, patterns, residualNorms, attribution } = report;
+  const whole =
+    report.version === 1 &&
+    parts.every((part) => isObject(Reflect.get(report, part))) &&
+    lists.every((list) => Array.isArray(Reflect.get(report, list))) &&
+    isTable(headAblation.effects) &&
+    isTable(residualNorms.values) &&
+    Array.isArray(attribution.values) &&
+    Array.isArray(patterns.positions) &&
+    isTable(patterns.shares) &&
+    patterns.shares.every((heads) => heads.every((rows) => isTable(rows))) &&
+    [report.answer, ...report.tokens, ...report.next].every((token) => typeof token?.text === "string") &&
+    report.logitLens.every((row) => isObject(row?.answer) && Array.isArray(row.top) && Array.isArray(row.best));
+  if (whole) return;
+  throw hooklensError("invalid_argument", `explainPicture: expected ${form}, got ${describe(report)}`);
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null;
+}
+
+/** Whether this is a list of lists. */
+function isTable(value: readonly (readonly unknown[])[]): boolean {
+  return Array.isArray(value) && value.every((row) => Array.isArray(row));
 }
 
 function pictureOf(report: ExplainReport, detail: Detail): Picture {
