@@ -60,7 +60,7 @@ const PLAIN: readonly (readonly [string, () => unknown])[] = [
   ["options", () => ({})],
 ];
 
-const LONGEST = 4;
+const LONGEST = 3;
 
 /** All rows of arguments: one of them strange, the others alike. */
 function* rows(): Generator<readonly [string, readonly unknown[]]> {
@@ -143,7 +143,9 @@ async function tryAll(make: () => Callable): Promise<void> {
 
 const functions = Object.entries(library).filter(
   ([name, value]) =>
-    typeof value === "function" && /^[a-z]/.test(name) && !["hooklensError", "parseEngineError"].includes(name),
+    typeof value === "function" &&
+    /^[a-z]/.test(name) &&
+    !["hooklensError", "parseEngineError"].includes(name),
 ) as [string, Callable][];
 
 describe("functions", () => {
@@ -170,7 +172,8 @@ const makers: Readonly<Record<string, () => object>> = {
   HookPoint: () => new Toy().point,
   HookedRootModule: () => new Toy(),
   HookedTransformer: () => library.HookedTransformer.fromConfig(CONFIG),
-  ActivationCache: () => model.runWithCache(TOKENS, { namesFilter: ["hook_embed", "blocks.0.hook_resid_pre"] })[1],
+  ActivationCache: () =>
+    model.runWithCache(TOKENS, { namesFilter: ["hook_embed", "blocks.0.hook_resid_pre"] })[1],
   KeyValueCache: () => model.createKvCache(),
   Intervention: () => library.zero(),
   HookScope: () => new Toy().hooks({}),
@@ -181,7 +184,19 @@ const makers: Readonly<Record<string, () => object>> = {
 };
 
 /** For classes of this library only. */
-const INTERNAL = new Set(["attach", "newCache", "recorder", "runRecorded", "runScoped", "whyMissing", "replaceHandle", "scalarOf", "put", "update", "slotNames"]);
+const INTERNAL = new Set([
+  "attach",
+  "newCache",
+  "recorder",
+  "runRecorded",
+  "runScoped",
+  "whyMissing",
+  "replaceHandle",
+  "scalarOf",
+  "put",
+  "update",
+  "slotNames",
+]);
 
 describe.each(Object.keys(makers))("methods of %s", (kind) => {
   const make = makers[kind] as () => object;
@@ -190,8 +205,10 @@ describe.each(Object.keys(makers))("methods of %s", (kind) => {
     (name) => !INTERNAL.has(name) && !(kind === "HookedRootModule" && /^(forward|runWith)/.test(name)),
   );
   test.each(names)("%s", async (name) => {
+    // Models take long to make, and calls that fail leave them as they were.
+    const kept = kind === "HookedTransformer" && name !== "dispose" ? make() : null;
     await tryAll(() => {
-      const object = make();
+      const object = kept ?? make();
       return (...args) => (Reflect.get(object, name) as Callable).apply(object, args);
     });
   });
@@ -204,7 +221,11 @@ const built = ["Module", "HookedRootModule", "HookPoint", "AdamW", "Adam", "SGD"
 
 describe("classes", () => {
   test.each(classes.filter(([name]) => built.includes(name)))("new %s", async (_, Class) => {
-    await tryAll(() => (...args) => new Class(...args));
+    await tryAll(
+      () =>
+        (...args) =>
+          new Class(...args),
+    );
   });
   const statics = classes.flatMap(([name, Class]) =>
     Object.getOwnPropertyNames(Class)
@@ -212,6 +233,10 @@ describe("classes", () => {
       .map((method) => [`${name}.${method}`, Class, method] as const),
   );
   test.each(statics)("%s", async (_, Class, method) => {
-    await tryAll(() => (...args) => (Reflect.get(Class, method) as Callable).apply(Class, args));
+    await tryAll(
+      () =>
+        (...args) =>
+          (Reflect.get(Class, method) as Callable).apply(Class, args),
+    );
   });
 });

@@ -1,6 +1,7 @@
 /** The command line as a function, so that tests and other programs can run it without a process of their own. */
-import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
+import "../platform/start-node.ts";
+import { VERSION } from "../version.ts";
 import { safeText } from "../viz/token-label.ts";
 import { explainCommand } from "./explain-command.ts";
 import { generateCommand } from "./generate-command.ts";
@@ -20,9 +21,6 @@ export interface Terminal {
   /** Where progress is drawn; undefined where nobody would see it. */
   readonly progress?: NodeJS.WriteStream | undefined;
 }
-
-const require = createRequire(import.meta.url);
-const { version }: { version: string } = require("../../package.json");
 
 function describeError(error: unknown): { message: string; code: string } {
   if (error instanceof CommanderError) {
@@ -45,7 +43,7 @@ function describeError(error: unknown): { message: string; code: string } {
 export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
   const program = new Command("hooklens")
     .description("See inside a transformer: what it predicts, where it looks, which parts matter.")
-    .version(version)
+    .version(VERSION)
     .option("--debug", "print the stack of an error")
     .addHelpText(
       "after",

@@ -3,7 +3,7 @@
 import type { DType } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
 import { requireIterable, requireText } from "../tensor/arguments.ts";
-import { handleOf, isTensor, wrap } from "../tensor/base.ts";
+import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { checkFlags } from "./call-options.ts";
@@ -99,8 +99,8 @@ export function checkDir(dir: unknown, both: boolean): void {
   if (dir === "fwd" || dir === "bwd" || (both && dir === "both")) return;
   throw hooklensError(
     "invalid_argument",
-    `Invalid direction '${String(dir)}': expected 'fwd'${both ? ", 'bwd' or 'both'" : " or 'bwd'"}`,
-    { dir: String(dir) },
+    `Invalid direction ${describe(dir)}: expected 'fwd'${both ? ", 'bwd' or 'both'" : " or 'bwd'"}`,
+    { dir: describe(dir) },
   );
 }
 

@@ -1,6 +1,6 @@
 /** What a model's folder says about writing text. */
 
-import { join } from "node:path";
+import type { Files } from "../platform/platform.ts";
 import { readJson } from "../text/tokenizer.ts";
 
 /** The ids in `eos_token_id`, which files write as a number or as a list. */
@@ -15,7 +15,7 @@ function stopIds(config: Readonly<Record<string, unknown>> | null): readonly num
  *
  * @throws `invalid_file` for a file that is no JSON.
  */
-export async function readStopIds(folder: string): Promise<readonly number[]> {
-  const own = stopIds(await readJson(join(folder, "generation_config.json")));
-  return own.length > 0 ? own : stopIds(await readJson(join(folder, "config.json")));
+export async function readStopIds(files: Files, folder: string): Promise<readonly number[]> {
+  const own = stopIds(await readJson(files, files.join(folder, "generation_config.json")));
+  return own.length > 0 ? own : stopIds(await readJson(files, files.join(folder, "config.json")));
 }

@@ -1,10 +1,9 @@
 /** What loading a model takes, checked before the engine sees it. */
 
-import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import type { DType, LoadRequest } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
 import { checkKeys } from "../hooks/call-options.ts";
+import type { Files } from "../platform/platform.ts";
 import { describe } from "../tensor/base.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import type { Progress } from "./forward-options.ts";
@@ -56,9 +55,9 @@ const BUILTIN_MODELS: readonly string[] = ["tiny", "induction"];
 const builtinNames = BUILTIN_MODELS.map((name) => `${BUILTIN}${name}`).join(" and ");
 
 /** The folder of a built-in model, or the path itself. */
-export function folderOf(model: string): string {
+export function folderOf(files: Files, model: string): string {
   if (!model.startsWith(BUILTIN)) {
-    if (existsSync(model)) return model;
+    if (files.exists(model)) return model;
     throw hooklensError(
       "missing_file",
       `there is no folder '${model.slice(0, 200)}'; names of models on a hub are not supported yet, only folders, ${builtinNames}`,
@@ -73,7 +72,7 @@ export function folderOf(model: string): string {
       { path: model },
     );
   }
-  return fileURLToPath(new URL(`../../models/${name}`, import.meta.url));
+  return files.builtin(name);
 }
 
 const MODEL_KEYS: ReadonlySet<string> = new Set(["dtype", "device", "tokenizer"]);

@@ -115,12 +115,7 @@ export function grad(
   requireIterable("grad", "a list of inputs", inputs);
   const asked = [...inputs];
   const seed = options.gradient ? handleOf(options.gradient) : null;
-  const found = engine().gradients(
-    handleOf(output),
-    seed,
-    asked.map(handleOf),
-    options.retainGraph ?? false,
-  );
+  const found = engine().gradients(handleOf(output), seed, asked.map(handleOf), options.retainGraph ?? false);
   const grads = found.map((handle, i) => (handle === null ? null : wrap(handle, asked[i]?.axes)));
   const missing = grads.indexOf(null);
   if (missing >= 0 && !options.allowUnused) {

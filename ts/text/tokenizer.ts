@@ -1,9 +1,8 @@
 /** Text to token ids and back, by the tokenizer that a model was trained with. */
 
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { Tokenizer as Encoder } from "@huggingface/tokenizers";
 import { hooklensError } from "../engine/errors.ts";
+import { type Files, files } from "../platform/platform.ts";
 import { requireText } from "../tensor/arguments.ts";
 
 /** On which side short texts of a batch are filled up. */
@@ -32,10 +31,10 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 /** The JSON object in a file; null if there is no such file. */
-export async function readJson(path: string): Promise<Record<string, unknown> | null> {
+export async function readJson({ readText }: Files, path: string): Promise<Record<string, unknown> | null> {
   let text: string;
   try {
-    text = await readFile(path, "utf8");
+    text = await readText(path);
   } catch {
     return null;
   }
@@ -131,14 +130,18 @@ export class Tokenizer {
   /**
    * Reads `tokenizer.json` and `tokenizer_config.json` of a model folder; null if there is no tokenizer.
    *
-   * @throws `invalid_file` for a file that is not what it claims to be.
+   * @throws `invalid_file` for a file that is not what it claims to be; `no_file_system` in a page.
    */
   static async fromDirectory(directory: string): Promise<Tokenizer | null> {
     requireText("fromDirectory", "the path of a folder", directory);
-    const path = join(directory, "tokenizer.json");
-    const tokenizer = await readJson(path);
+    const found = files(
+      "Tokenizer.fromDirectory",
+      "fetch tokenizer.json and give its content to new Tokenizer(…)",
+    );
+    const path = found.join(directory, "tokenizer.json");
+    const tokenizer = await readJson(found, path);
     if (tokenizer === null) return null;
-    const config = (await readJson(join(directory, "tokenizer_config.json"))) ?? {};
+    const config = (await readJson(found, found.join(directory, "tokenizer_config.json"))) ?? {};
     try {
       return new Tokenizer(tokenizer, config);
     } catch (error) {

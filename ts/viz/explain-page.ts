@@ -157,7 +157,9 @@ function requireReport(report: ExplainReport): void {
     isTable(patterns.shares) &&
     patterns.shares.every((heads) => heads.every((rows) => isTable(rows))) &&
     [report.answer, ...report.tokens, ...report.next].every((token) => typeof token?.text === "string") &&
-    report.logitLens.every((row) => isObject(row?.answer) && Array.isArray(row.top) && Array.isArray(row.best));
+    report.logitLens.every(
+      (row) => isObject(row?.answer) && Array.isArray(row.top) && Array.isArray(row.best),
+    );
   if (whole) return;
   throw hooklensError("invalid_argument", `explainPicture: expected ${form}, got ${describe(report)}`);
 }

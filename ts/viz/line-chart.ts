@@ -88,7 +88,9 @@ export function lineChartHtml(
       Number.isFinite(value) && (!log || value > 0) ? [[fixed(xOf(i)), fixed(yOf(value))]] : [],
     );
     const path = points.map(([px, py], i) => `${i === 0 ? "M" : "L"}${px} ${py}`).join("");
-    const dots = (points.length > mostDots ? [] : points).map(([px, py]) => html`<circle cx="${px ?? ""}" cy="${py ?? ""}" r="3"/>`);
+    const dots = (points.length > mostDots ? [] : points).map(
+      ([px, py]) => html`<circle cx="${px ?? ""}" cy="${py ?? ""}" r="3"/>`,
+    );
     return html`<g class="line l${n % 4}"><path d="${markup(path)}"/>${dots}</g>`;
   });
   const keys = lines.map(

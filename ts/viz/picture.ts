@@ -96,8 +96,6 @@ export function stackPictures(title: string, pictures: readonly Picture[]): Pict
     throw hooklensError("invalid_argument", `stackPictures: expected pictures, got ${describe(picture)}`);
   }
   requireText("stackPictures", "a title", title);
-  const sections = list.map(
-    (picture) => html`<section><h2>${picture.title}</h2>${picture.body}</section>`,
-  );
+  const sections = list.map((picture) => html`<section><h2>${picture.title}</h2>${picture.body}</section>`);
   return new Picture(title, html`<main><h1>${title}</h1>${sections}</main>`, true);
 }
