@@ -3,7 +3,7 @@
 import type { Bits, DeviceName, DType } from "../engine/engine.ts";
 import { HooklensError } from "../engine/errors.ts";
 import { requireText } from "./arguments.ts";
-import { handleOf, wrap } from "./base.ts";
+import { describe, handleOf, wrap } from "./base.ts";
 import { type NestedOfRank, nest } from "./nested.ts";
 import { NeuralOps } from "./neural.ts";
 import { callEngine, run } from "./operation.ts";
@@ -95,7 +95,7 @@ export abstract class DataOps<
     if (rank !== undefined && rank !== shape.length) {
       throw new HooklensError(
         "rank_mismatch",
-        `toArray: expected rank ${rank}, got shape [${shape.join(", ")}]`,
+        `toArray: expected rank ${describe(rank)}, got shape [${shape.join(", ")}]`,
         {
           expected: rank,
           got: [...shape],
