@@ -1,6 +1,6 @@
 //! One safetensors file, memory-mapped.
 
-use super::{WeightSource, header, no_such_weight};
+use super::{WeightSource, header, no_such_weight, require_files};
 use crate::device::DType;
 use crate::error::{Error, Result};
 use crate::tensor::{CT, Tensor};
@@ -29,6 +29,7 @@ impl SafetensorsFile {
     /// # Errors
     /// `missing_file` if it cannot be opened; `invalid_file`, with the numbers, if its header and its size disagree.
     pub fn open(path: &Path) -> Result<Self> {
+        require_files(path)?;
         let missing = |e: std::io::Error| Error::MissingFile { path: path.into(), detail: e.to_string() };
         let file = File::open(path).map_err(missing)?;
         if !file.metadata().map_err(missing)?.is_file() {

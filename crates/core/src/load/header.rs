@@ -63,12 +63,13 @@ fn check(tensors: &[(String, TensorInfo)], data_len: usize) -> Result<(), String
         }
         // Axes of size 0 are left out of the product: a shape such as [0, 2^62, 2^62] must not overflow strides either.
         let spanned = info.shape.iter().filter(|&&d| d != 0).try_fold(1usize, |n, &d| n.checked_mul(d));
+        // In 64 bits everywhere: a tensor may have more bits than 32 can count, though not more bytes.
         let bits = spanned
-            .and_then(|n| n.checked_mul(info.dtype.bitsize()))
-            .filter(|&bits| isize::try_from(bits).is_ok())
+            .and_then(|n| (n as u64).checked_mul(info.dtype.bitsize() as u64))
+            .filter(|&bits| i64::try_from(bits).is_ok() && isize::try_from(bits / 8).is_ok())
             .ok_or_else(|| format!("tensor '{name}' has a shape beyond all memory: {:?}", info.shape))?;
         let bits = if info.shape.contains(&0) { 0 } else { bits };
-        if bits % 8 != 0 || bits / 8 != end - start {
+        if bits % 8 != 0 || bits / 8 != (end - start) as u64 {
             return Err(format!(
                 "tensor '{name}' of shape {:?} and dtype {} needs {} bytes, but claims {}",
                 info.shape,
