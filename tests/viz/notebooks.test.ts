@@ -9,7 +9,7 @@ import {
   slice,
   tensor,
   zeros,
-} from "../../ts/node.ts";
+} from "../../ts/index.ts";
 
 const display = Symbol.for("Jupyter.display");
 
