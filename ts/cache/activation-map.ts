@@ -5,7 +5,7 @@ import type { EngineCache, EngineTensor } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
 import type { AxesOfKey, DynamicKey, GradName, NameOf } from "../hooks/names.ts";
 import { nearestNames } from "../hooks/near-miss.ts";
-import { requireFunction, requireText } from "../tensor/arguments.ts";
+import { requireFunction } from "../tensor/arguments.ts";
 import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
 import { bytesOf } from "../tensor/bytes.ts";
 import { tidy } from "../tensor/memory.ts";
@@ -119,7 +119,6 @@ export class ActivationMap<P = unknown> implements Iterable<[CacheKey<P>, Tensor
 
   /** Stores a tensor and the names of its axes. @internal */
   protected put(key: string, value: Tensor): void {
-    requireText("set", "a key", key);
     if (!isTensor(value)) {
       throw hooklensError("invalid_argument", `set: expected a Tensor for '${key}', got ${describe(value)}`);
     }

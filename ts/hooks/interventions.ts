@@ -18,7 +18,7 @@
  * At a backward hook they edit the gradient.
  */
 
-import { ActivationMap } from "../cache/activation-map.ts";
+import type { ActivationMap } from "../cache/activation-map.ts";
 import type { EngineTensor } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
 import { requireIterable, requireObject } from "../tensor/arguments.ts";
@@ -205,10 +205,9 @@ export class Intervention {
     if (!isSpec(json)) {
       throw hooklensError(
         "invalid_intervention",
-        `expected the JSON of an intervention, got ${describe(json)}`,
+        `expected the JSON of an intervention, got ${JSON.stringify(json)}`,
       );
     }
-    requireIterable("Intervention.fromJSON", "a list of tensors", tensors);
     for (const value of Object.values(json)) {
       if (isRef(value) && tensors[value.tensor] === undefined) {
         throw hooklensError(
@@ -349,12 +348,7 @@ export function meanAblate(over: readonly string[] | Tensor = ["batch", "pos"]):
  */
 export function patchFrom(source: Tensor | ActivationMap): Intervention {
   const spec = { kind: "patch", source: { tensor: 0 } } as const;
-  if (isTensor(source)) return new Intervention(spec, [source]);
-  if (source instanceof ActivationMap) return new Intervention(spec, [], source);
-  throw hooklensError(
-    "invalid_intervention",
-    `patchFrom: expected a Tensor or a cache of runWithCache, got ${describe(source)}`,
-  );
+  return isTensor(source) ? new Intervention(spec, [source]) : new Intervention(spec, [], source);
 }
 
 /** Settings of {@link knockOutEdges}. */

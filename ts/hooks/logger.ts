@@ -1,7 +1,5 @@
 /** Where warnings go. */
 
-import { requireFunction, requireObject } from "../tensor/arguments.ts";
-
 /** Receives the library's warnings. */
 export interface Logger {
   /** Something is probably not what was meant, and the call goes on. */
@@ -15,8 +13,6 @@ let current: Logger = { warn: (message) => console.warn(`hooklens: ${message}`) 
  * `console.warn`.
  */
 export function setLogger(logger: Logger): Logger {
-  requireObject("setLogger", "an object with a function warn", logger);
-  requireFunction("setLogger: warn", logger.warn);
   const before = current;
   current = logger;
   return before;

@@ -4,7 +4,7 @@ import type { Bits, DeviceName, DType } from "../engine/engine.ts";
 import { HooklensError } from "../engine/errors.ts";
 import type { MediaBundle } from "../viz/picture.ts";
 import { requireText } from "./arguments.ts";
-import { describe, handleOf, wrap } from "./base.ts";
+import { handleOf, wrap } from "./base.ts";
 import { tensorBundle } from "./display.ts";
 import { type NestedOfRank, nest } from "./nested.ts";
 import { NeuralOps } from "./neural.ts";
@@ -97,7 +97,7 @@ export abstract class DataOps<
     if (rank !== undefined && rank !== shape.length) {
       throw new HooklensError(
         "rank_mismatch",
-        `toArray: expected rank ${describe(rank)}, got shape [${shape.join(", ")}]`,
+        `toArray: expected rank ${rank}, got shape [${shape.join(", ")}]`,
         {
           expected: rank,
           got: [...shape],

@@ -297,12 +297,6 @@ impl std::fmt::Debug for Tensor {
     }
 }
 
-/// A count that came as `i64`, 0 or more. One beyond all addresses stays beyond them, so that whoever checks sizes
-/// refuses it on 32 bits too.
-pub(crate) fn saturated(count: i64) -> usize {
-    usize::try_from(count).unwrap_or(if count < 0 { 0 } else { usize::MAX })
-}
-
 /// `dim` of a tensor of that rank, counted from the front. As in torch, a 0-d tensor has the dims -1 and 0.
 pub(crate) fn resolve_dim(op: &'static str, dim: i64, rank: usize) -> Result<usize> {
     let span = rank.max(1) as i64;
