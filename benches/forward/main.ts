@@ -16,7 +16,7 @@ import { type Measured, markdown, ratios } from "./report.ts";
 const threads = Number(process.env["BENCH_THREADS"] ?? Math.min(2, availableParallelism()));
 // Read when the engine is loaded.
 process.env["RAYON_NUM_THREADS"] = `${threads}`;
-const { HookedTransformer, tidy } = await import("../../ts/index.ts");
+const { HookedTransformer, tidy } = await import("../../ts/node.ts");
 
 const quick = process.argv.includes("--quick");
 const rounds = quick ? 5 : 25;

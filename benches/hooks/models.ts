@@ -8,7 +8,7 @@ import {
   scale,
   type Tensor,
   tidy,
-} from "../../ts/index.ts";
+} from "../../ts/node.ts";
 import { type Candidate, differences, interleaved, median, type Timing, timing } from "./paired.ts";
 
 /** A model to measure, and on what. */

@@ -1,7 +1,7 @@
 /** Interventions in files: JSON, and beside it the tensors as safetensors. */
 
-import { readFile, writeFile } from "node:fs/promises";
 import { hooklensError } from "../engine/errors.ts";
+import { files } from "../platform/platform.ts";
 import { requireObject, requireText } from "../tensor/arguments.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { Intervention } from "./interventions.ts";
@@ -9,6 +9,9 @@ import { readStateDict, writeStateDict } from "./state-file.ts";
 
 /** Interventions by the names of the points they are for. */
 export type InterventionTable = { readonly [name: string]: Intervention | readonly Intervention[] };
+
+const INSTEAD =
+  "each intervention has toJSON() and tensors, and Intervention.fromJSON makes it again of the two";
 
 function tensorFile(path: string): string {
   return `${path.replace(/\.json$/, "")}.safetensors`;
@@ -21,6 +24,7 @@ function tensorFile(path: string): string {
 export async function saveInterventions(path: string, table: InterventionTable): Promise<void> {
   requireText("saveInterventions", "the path of a file", path);
   requireObject("saveInterventions", "an object of names and interventions", table);
+  const { writeText } = files("saveInterventions", INSTEAD);
   const tensors = new Map<string, Tensor>();
   const written: Record<string, unknown[]> = {};
   for (const [name, value] of Object.entries(table)) {
@@ -33,7 +37,7 @@ export async function saveInterventions(path: string, table: InterventionTable):
     });
   }
   if (tensors.size > 0) writeStateDict(tensorFile(path), tensors);
-  await writeFile(path, `${JSON.stringify({ interventions: written }, null, 2)}\n`);
+  await writeText(path, `${JSON.stringify({ interventions: written }, null, 2)}\n`);
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
@@ -47,9 +51,10 @@ function isRecord(value: unknown): value is Record<string, unknown> {
  */
 export async function loadInterventions(path: string): Promise<Record<string, Intervention[]>> {
   const invalid = (detail: string) => hooklensError("invalid_file", `${path}: ${detail}`, { path, detail });
+  const { readText } = files("loadInterventions", INSTEAD);
   let json: unknown;
   try {
-    json = JSON.parse(await readFile(path, "utf8"));
+    json = JSON.parse(await readText(path));
   } catch (error) {
     if (error instanceof SyntaxError) throw invalid(`is no JSON: ${error.message}`);
     throw hooklensError("missing_file", `${path}: cannot be read`, { path, detail: String(error) });

@@ -1,6 +1,5 @@
 /** Built-in transformers. */
 
-import { setImmediate as turn } from "node:timers/promises";
 import { ActivationCache, type CacheSource } from "../cache/activation-cache.ts";
 import { type CacheMeta, filterText } from "../cache/cache-meta.ts";
 import { engine } from "../engine/current.ts";
@@ -18,6 +17,7 @@ import { HookPoint } from "../hooks/hook-point.ts";
 import { HookStore } from "../hooks/hook-store.ts";
 import { type HookedRoot, type Recording, SCOPE_KEYS } from "../hooks/hooked-root.ts";
 import type { Recorded } from "../hooks/names.ts";
+import { files, platform } from "../platform/platform.ts";
 import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
 import { enableGrad, isGradEnabled, noGrad } from "../tensor/gradients.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -95,11 +95,13 @@ export class HookedTransformer extends TransformerGeneration {
         `fromPretrained: expected the path of a folder, got ${describe(model)}`,
       );
     }
-    const folder = folderOf(model);
+    const found = files("fromPretrained", "fromConfig makes a model without files");
+    const folder = folderOf(found, model);
     const loaded = await loadModel(folder, options);
-    const tokenizer =
-      options.tokenizer === undefined ? await Tokenizer.fromDirectory(folder) : options.tokenizer;
-    return new HookedTransformer(loaded, tokenizer, await readStopIds(folder));
+    const { tokenizer: given, maxTokenizerBytes } = options;
+    const limit = maxTokenizerBytes === undefined ? {} : { maxBytes: maxTokenizerBytes };
+    const tokenizer = given === undefined ? await Tokenizer.fromDirectory(folder, limit) : given;
+    return new HookedTransformer(loaded, tokenizer, await readStopIds(found, folder));
   }
 
   /**
@@ -163,7 +165,7 @@ export class HookedTransformer extends TransformerGeneration {
         const more = around(() => mode(() => run.step()));
         onProgress?.({ done, total });
         if (!more) break;
-        await turn();
+        await platform().turn();
         signal?.throwIfAborted();
       }
       const result = around(() => mode(() => run.finish()));

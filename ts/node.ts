@@ -1,0 +1,5 @@
+/** What `import … from "hooklens"` is in Node: everything, with the native engine, started when it is first needed. */
+
+import "./platform/start-node.ts";
+
+export * from "./index.ts";
