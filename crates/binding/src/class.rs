@@ -34,6 +34,9 @@ pub enum Effect {
     Pure,
 }
 
+/// Takes what a member was called on and its arguments.
+type Run<J, V> = fn(J, Option<Handle>, &[V]) -> Result<V>;
+
 /// A function, or a member of a class.
 pub struct Member<J: Js> {
     /// Its name in JavaScript.
@@ -42,7 +45,7 @@ pub struct Member<J: Js> {
     pub kind: MemberKind,
     /// The class whose objects it is called on, if it is a member of one.
     pub class: Option<ClassId>,
-    pub(crate) run: fn(J, Option<Handle>, &[J::Value]) -> Result<J::Value>,
+    pub(crate) run: Run<J, <J as Js>::Value>,
 }
 
 /// A class.

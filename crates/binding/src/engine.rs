@@ -4,6 +4,7 @@ use crate::args::{Callable, Dims, Inputs, PlainArgs};
 use crate::bits::tensor_of;
 use crate::callbacks::set_trampoline;
 use crate::class::{Member, members};
+use crate::fields::Fields;
 use crate::js::Js;
 use crate::loading::HeldLoading;
 use crate::results::object;
@@ -58,7 +59,10 @@ pub(crate) fn functions<J: Js>() -> &'static [Member<J>] {
         fun Look c"startLoading" => |call| HeldLoading::new(call);
         fun Pure c"createModel" => |call| model::create(call);
         fun Pure c"readTensors" => |call| files::read(&call.arg::<String>(0)?);
-        fun Act c"writeTensors" => |call| files::write::<J>(&call.arg::<String>(0)?, &call.arg(1)?, &call.arg(2)?);
+        fun Act c"writeTensors" => |call| {
+            let (path, tensors): (String, Vec<Fields<J>>) = (call.arg(0)?, call.arg(1)?);
+            files::write(&path, &tensors, &call.arg(2)?)
+        };
         fun Look c"liveTensors" => |_| Ok(handles::live::<Tensor>() as f64);
         fun Look c"liveBytes" => |_| Ok(memory::live_bytes() as f64);
         fun Look c"setMemoryLimit" => |call| {

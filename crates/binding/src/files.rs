@@ -33,7 +33,7 @@ pub(crate) fn read(path: &str) -> Result<TensorFile> {
     })
 }
 
-pub(crate) fn write<J: Js>(path: &str, tensors: &Vec<Fields<J>>, metadata: &Fields<J>) -> Result<()> {
+pub(crate) fn write<J: Js>(path: &str, tensors: &[Fields<J>], metadata: &Fields<J>) -> Result<()> {
     load::write_tensors(Path::new(path), &named_tensors(tensors)?, &metadata.texts()?)
 }
 

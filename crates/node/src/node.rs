@@ -233,19 +233,21 @@ impl Js for Node {
     }
 
     fn array(self, len: usize, items: impl Iterator<Item = Result<Self::Value>>) -> Result<Self::Value> {
-        // SAFETY: as said above, here and below.
+        // SAFETY: as said above.
         let array = self.made(|array| unsafe { sys::napi_create_array_with_length(self.0, len, array) })?;
         for (at, item) in items.enumerate() {
             let item = item?;
+            // SAFETY: as said above.
             self.check(unsafe { sys::napi_set_element(self.0, array, at as u32, item) })?;
         }
         Ok(array)
     }
 
     fn object(self, fields: &[(&CStr, Self::Value)]) -> Result<Self::Value> {
-        // SAFETY: as said above, here and below.
+        // SAFETY: as said above.
         let object = self.made(|object| unsafe { sys::napi_create_object(self.0, object) })?;
         for (name, value) in fields {
+            // SAFETY: as said above.
             self.check(unsafe { sys::napi_set_named_property(self.0, object, name.as_ptr(), *value) })?;
         }
         Ok(object)
