@@ -1,10 +1,11 @@
 //! The memory that loading takes: little more than the weights.
 
 use crate::allocations::{MEMORY_LIMIT, peak};
+use crate::deliver::{Delivery, deliver};
 use crate::folder::Folder;
 use hooklens_core::load::write_tensors;
 use hooklens_core::models::{LoadOptions, Model};
-use hooklens_core::{DType, Tensor};
+use hooklens_core::{DType, Error, Tensor, memory};
 use serde_json::{Value, json};
 
 const LAYERS: usize = 12;
@@ -57,27 +58,81 @@ fn write(folder: &Folder, tensors: &[(String, Tensor)], shards: usize) {
     std::fs::write(folder.path("model.safetensors.index.json"), json!({ "weight_map": map }).to_string()).unwrap();
 }
 
-#[test]
-fn loading_takes_at_most_a_fifth_more_than_the_weights() {
+/// A GPT-NeoX of so many files, and how many elements its weights have.
+fn checkpoint(name: &str, stored: DType, shards: usize) -> (Folder, usize) {
+    let folder = Folder::new(&format!("{name}-{}-{shards}", stored.name()));
+    let tensors = tensors(stored);
+    write(&folder, &tensors, shards);
+    (folder, tensors.iter().map(|(_, tensor)| tensor.elem_count()).sum())
+}
+
+/// Stored as, loaded as, from so many files.
+const CASES: [(DType, DType, usize); 6] = [
+    (DType::F32, DType::F32, 1),
+    (DType::F32, DType::F32, 3),
+    (DType::F16, DType::F32, 1),
+    (DType::F16, DType::F16, 1),
+    (DType::F16, DType::F16, 3),
+    (DType::F32, DType::F16, 3),
+];
+
+/// Fails unless loads take between the weights and a fifth more.
+fn takes_little(name: &str, load: impl Fn(&Folder, LoadOptions) -> Model) {
     let _alone = MEMORY_LIMIT.lock().unwrap();
-    let cases = [
-        (DType::F32, DType::F32, 1),
-        (DType::F32, DType::F32, 3),
-        (DType::F16, DType::F32, 1),
-        (DType::F32, DType::F16, 3),
-    ];
-    for (stored, wanted, shards) in cases {
-        let what = format!("{} as {} from {shards} files", stored.name(), wanted.name());
-        let folder = Folder::new(&format!("peak-{}-{}-{shards}", stored.name(), wanted.name()));
-        let tensors = tensors(stored);
-        write(&folder, &tensors, shards);
-        let elements: usize = tensors.iter().map(|(_, tensor)| tensor.elem_count()).sum();
-        drop(tensors);
-        let size = if wanted == DType::F16 { 2 } else { 4 };
+    for (stored, wanted, shards) in CASES {
+        let (folder, elements) = checkpoint(name, stored, shards);
         let options = LoadOptions { dtype: wanted, ..LoadOptions::default() };
-        let (model, peak) = peak(|| Model::load(&folder.path("."), &options).unwrap());
+        let (model, peak) = peak(|| load(&folder, options));
         assert_eq!(model.dtype(), wanted);
-        let ratio = peak as f64 / (elements * size) as f64;
+        let ratio = peak as f64 / (elements * wanted.size()) as f64;
+        let what = format!("{} as {} from {shards} files", stored.name(), wanted.name());
+        println!("{name}: {what}: {ratio:.3} times the weights");
         assert!((1.0..=1.2).contains(&ratio), "{what}: {ratio:.3} times the weights");
     }
+}
+
+#[test]
+fn loading_takes_at_most_a_fifth_more_than_the_weights() {
+    takes_little("peak", |folder, options| Model::load(&folder.path("."), &options).unwrap());
+}
+
+#[test]
+fn files_that_are_brought_take_at_most_a_fifth_more_than_the_weights() {
+    let delivery = Delivery { piece: 65_537, sizes: true };
+    takes_little("peak-brought", |folder, options| deliver(&folder.path("."), options, delivery).0.unwrap());
+}
+
+#[test]
+fn weights_over_the_limit_are_refused_before_they_are_asked_for() {
+    let (folder, elements) = checkpoint("over-the-limit", DType::F16, 3);
+    let _alone = MEMORY_LIMIT.lock().unwrap();
+    let limit = memory::live_bytes() + 2 * elements;
+    memory::set_limit(limit);
+    let options = LoadOptions::default();
+    let ((model, asked), peak) = peak(|| deliver(&folder.path("."), options, Delivery { piece: 65_536, sizes: true }));
+    memory::set_limit(0);
+    assert!(asked.is_empty() && peak < 1 << 20, "{peak} bytes, {asked:?}");
+    match model.err() {
+        Some(error @ Error::MemoryLimit { requested, limit: told, .. }) => {
+            assert_eq!((requested, told), (4 * elements, limit));
+            assert!(error.to_string().starts_with("weights of"), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_upload_that_fails_frees_what_has_come() {
+    let (folder, elements) = checkpoint("cut-short", DType::F32, 1);
+    let path = folder.path("model.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    let ((model, live), peak) = peak(|| {
+        let before = memory::thread_bytes();
+        let (model, _) = deliver(&folder.path("."), LoadOptions::default(), Delivery { piece: 99_999, sizes: false });
+        (model.err(), memory::thread_bytes() - before)
+    });
+    assert_eq!(model.map(|error| error.code()), Some("invalid_file"));
+    assert!(peak > 3 * elements, "nearly all had come: {peak}");
+    assert!(live < 1 << 16, "{live} bytes are still held");
 }
