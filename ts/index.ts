@@ -185,6 +185,11 @@ export {
 export { type AccumulatedBiasOptions, TransformerWeights } from "./models/transformer-weights.ts";
 export * from "./tensor/index.ts";
 export type { Batch, Ids, Tokens } from "./text/batch.ts";
-export { type DecodeOptions, type PaddingSide, Tokenizer } from "./text/tokenizer.ts";
+export {
+  type DecodeOptions,
+  type PaddingSide,
+  Tokenizer,
+  type TokenizerFileOptions,
+} from "./text/tokenizer.ts";
 export * from "./train/index.ts";
 export * from "./viz/index.ts";

@@ -39,6 +39,7 @@ function number(text: string): number {
 }
 
 function collect(text: string, before: readonly string[] = []): readonly string[] {
+  if (text === "") throw new InvalidArgumentError("Expected a text that is not empty.");
   return [...before, text];
 }
 

@@ -36,6 +36,13 @@ function describeError(error: unknown): { message: string; code: string } {
   return { message, code };
 }
 
+/** What was probably meant: of two arguments of `explain` the first is mostly a model, as the other commands take it. */
+function hintFor([command, first = "", second = ""]: readonly string[], code: string): string {
+  if (command !== "explain" || code !== "excess_arguments") return "";
+  if (first.startsWith("-") || second.startsWith("-")) return " Put a prompt of several words in quotes.";
+  return ` Put a prompt of several words in quotes; a model is named by --model: hooklens explain ${JSON.stringify(second)} --model ${first}`;
+}
+
 /**
  * Runs `hooklens` with these arguments (without `node` and the script) and gives the exit code. Errors are printed as
  * `error: message (code)`, without a stack unless `--debug` is among the arguments.
@@ -72,7 +79,8 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     // Called without a command: commander has printed the help.
     if (error instanceof CommanderError && error.code === "commander.help") return 1;
     const { message, code } = describeError(error);
-    terminal.err(`error: ${safeText(message)} (${safeText(code)})\n`);
+    const hint = hintFor(args, code);
+    terminal.err(`error: ${safeText(message)}${safeText(hint)} (${safeText(code)})\n`);
     if (args.includes("--debug") && error instanceof Error) {
       terminal.err(`${safeText(String(error.stack), { lines: true })}\n`);
     }

@@ -100,8 +100,9 @@ export class HookedTransformer extends TransformerGeneration {
     const found = files("fromPretrained", "fromConfig makes a model without files");
     const folder = folderOf(found, model);
     const loaded = await loadModel(folder, options);
-    const tokenizer =
-      options.tokenizer === undefined ? await Tokenizer.fromDirectory(folder) : options.tokenizer;
+    const { tokenizer: given, maxTokenizerBytes } = options;
+    const limit = maxTokenizerBytes === undefined ? {} : { maxBytes: maxTokenizerBytes };
+    const tokenizer = given === undefined ? await Tokenizer.fromDirectory(folder, limit) : given;
     return new HookedTransformer(loaded, tokenizer, await readStopIds(found, folder));
   }
 

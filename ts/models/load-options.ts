@@ -45,6 +45,11 @@ export interface LoadOptions extends ModelOptions {
    * the loading.
    */
   readonly onProgress?: (progress: Progress) => void;
+  /**
+   * How large `tokenizer.json` may be, in bytes: reading it takes several times that.
+   * @default 100_000_000
+   */
+  readonly maxTokenizerBytes?: number;
   /** Ends the loading with the signal's reason. */
   readonly signal?: AbortSignal;
 }
@@ -76,7 +81,14 @@ export function folderOf(files: Files, model: string): string {
 }
 
 const MODEL_KEYS: ReadonlySet<string> = new Set(["dtype", "device", "tokenizer"]);
-const LOAD_KEYS: ReadonlySet<string> = new Set(["process", "firstNLayers", "nCtx", "onProgress", "signal"]);
+const LOAD_KEYS: ReadonlySet<string> = new Set([
+  "process",
+  "firstNLayers",
+  "nCtx",
+  "onProgress",
+  "maxTokenizerBytes",
+  "signal",
+]);
 const WEIGHT_DTYPES: readonly unknown[] = ["float32", "float64", "float16", "bfloat16"];
 
 /** Where the weights go and as what. */
@@ -88,8 +100,8 @@ interface Placement {
 /** What the engine is told of how to load. */
 export function loadRequest(what: string, options: LoadOptions): LoadRequest {
   checkKeys(what, options, [MODEL_KEYS, LOAD_KEYS]);
-  const { process, firstNLayers, nCtx, onProgress, signal } = options;
-  for (const [option, value] of Object.entries({ firstNLayers, nCtx })) {
+  const { process, firstNLayers, nCtx, onProgress, maxTokenizerBytes, signal } = options;
+  for (const [option, value] of Object.entries({ firstNLayers, nCtx, maxTokenizerBytes })) {
     if (value === undefined || (Number.isSafeInteger(value) && value > 0)) continue;
     throw hooklensError(
       "invalid_argument",

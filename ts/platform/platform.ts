@@ -11,8 +11,10 @@ export interface Files {
   exists(path: string): boolean;
   /** The path of `name` inside a folder. */
   join(folder: string, name: string): string;
-  /** A file as UTF-8 text. Rejects with the system's error. */
-  readText(path: string): Promise<string>;
+  /**
+   * A file as UTF-8 text. Rejects with the system's error, and with `invalid_file` for a file of more than `limit` bytes.
+   */
+  readText(path: string, limit?: number): Promise<string>;
   /** Writes text, replacing what the file held. Rejects with the system's error. */
   writeText(path: string, text: string): Promise<void>;
   /** The folder of a model that comes with the package. */

@@ -122,8 +122,8 @@ errors! {
     InvalidFile "invalid_file" { path: PathBuf, detail: String } => "{path:?}: {detail}";
 
     /// More tensor memory than the limit that was set.
-    MemoryLimit "memory_limit" { requested: usize, live: usize, limit: usize }
-        => "tensors would hold {live} + {requested} bytes, over the limit of {limit}; free them with `using`, `dispose()` or `tidy()`, or raise the limit";
+    MemoryLimit "memory_limit" { what: String, requested: usize, live: usize, limit: usize }
+        => "{what} do not fit: {requested} bytes beside the {live} that are held are over the limit of {limit}; free tensors with `using`, `dispose()` or `tidy()`, or raise the limit";
     /// A handle whose tensor was given back.
     Disposed "disposed" { what: String } => "this {what} was disposed; nothing can use it after dispose(), or after the `using` block or `tidy` that it was made in";
     /// A device that this build or machine does not have.

@@ -157,11 +157,34 @@ pub fn limit() -> usize {
 
 /// Fails with `memory_limit` if `requested` more bytes would go over the limit.
 pub fn require(requested: usize) -> Result<()> {
+    require_for("tensors", requested)
+}
+
+/// [`require`], with a name in the plural for what the bytes are for.
+pub(crate) fn require_for(what: &str, requested: usize) -> Result<()> {
     let (live, limit) = (live_bytes(), limit());
     if limit != 0 && live.saturating_add(requested) > limit {
-        return Err(Error::MemoryLimit { requested, live, limit });
+        return Err(too_much(what, requested, live, limit));
     }
     Ok(())
+}
+
+/// The error for `requested` bytes, asked of the system, that it did not give.
+pub(crate) fn refused(what: &str, requested: usize) -> Error {
+    let live = live_bytes();
+    // What there is now is then all that there can be.
+    too_much(what, requested, live, live)
+}
+
+fn too_much(what: &str, requested: usize, live: usize, limit: usize) -> Error {
+    const MIB: f64 = 1048576.0;
+    const GIB: f64 = 1024.0 * MIB;
+    let size = match requested as f64 {
+        bytes if bytes >= GIB => format!("{:.2} GiB", bytes / GIB),
+        bytes if bytes >= MIB => format!("{:.1} MiB", bytes / MIB),
+        bytes => format!("{bytes} bytes"),
+    };
+    Error::MemoryLimit { what: format!("{what} of {size}"), requested, live, limit }
 }
 
 /// Fails if a tensor of that shape, with elements of `element` bytes, could not be held: over the limit

@@ -56,8 +56,7 @@ impl Reader<'_> {
     /// # Errors
     /// `wrong_dtype` for anything but floats.
     pub(super) fn read(&self, name: &str) -> Result<Tensor> {
-        let tensor = self.source.read(name, Some(self.options.dtype), &self.options.device)?;
-        self.options.advance(tensor.elem_count())?;
+        let tensor = self.source.read(name, Some(self.options.dtype), &self.options.device, &self.options.progress)?;
         if tensor.dtype() == self.options.dtype {
             return Ok(tensor);
         }

@@ -44,7 +44,12 @@ impl Model {
     /// `weight_mismatch` naming every weight that is missing, superfluous or of another shape;
     /// `not_supported_on_this_model` for processing that it cannot have.
     pub fn load(folder: &Path, options: &LoadOptions) -> Result<Self> {
-        let Loaded { config, weights, notices } = families::load(folder, options)?;
+        Self::from_checkpoint(families::load(folder, options)?, options)
+    }
+
+    /// A checkpoint that was read, processed as the options say.
+    pub(super) fn from_checkpoint(loaded: Loaded, options: &LoadOptions) -> Result<Self> {
+        let Loaded { config, weights, notices } = loaded;
         if options.process.is_empty() {
             return Self::new(config, weights, Steps::default(), notices);
         }

@@ -1,11 +1,12 @@
 //! The memory that loading takes: little more than the weights.
 
 use crate::allocations::{MEMORY_LIMIT, peak};
+use crate::deliver::{Delivery, deliver};
 use crate::folder::Folder;
 use hooklens_core::load::write_tensors;
 use hooklens_core::models::{LoadOptions, Model};
 use hooklens_core::weights::Steps;
-use hooklens_core::{DType, Tensor};
+use hooklens_core::{DType, Error, Tensor, memory};
 use serde_json::{Value, json};
 
 const LAYERS: usize = 12;
@@ -110,4 +111,72 @@ fn loading_takes_at_most_a_fifth_more_than_the_weights() {
         let ratio = peak as f64 / (elements * size) as f64;
         assert!((1.0..=1.2).contains(&ratio), "case {i}: {ratio:.3} times the weights");
     }
+}
+
+/// A GPT-NeoX of so many files, and how many elements its weights have.
+fn checkpoint(name: &str, stored: DType, shards: usize) -> (Folder, usize) {
+    let folder = Folder::new(&format!("{name}-{}-{shards}", stored.name()));
+    let tensors = tensors(stored, LAYERS);
+    write(&folder, &tensors, shards, LAYERS, false);
+    (folder, tensors.iter().map(|(_, tensor)| tensor.elem_count()).sum())
+}
+
+/// Stored as, loaded as, from so many files.
+const CASES: [(DType, DType, usize); 6] = [
+    (DType::F32, DType::F32, 1),
+    (DType::F32, DType::F32, 3),
+    (DType::F16, DType::F32, 1),
+    (DType::F16, DType::F16, 1),
+    (DType::F16, DType::F16, 3),
+    (DType::F32, DType::F16, 3),
+];
+
+#[test]
+fn files_that_are_brought_take_at_most_a_fifth_more_than_the_weights() {
+    let _alone = MEMORY_LIMIT.lock().unwrap();
+    let delivery = Delivery { piece: 65_537, sizes: true };
+    for (stored, wanted, shards) in CASES {
+        let (folder, elements) = checkpoint("peak-brought", stored, shards);
+        let options = LoadOptions { dtype: wanted, ..LoadOptions::default() };
+        let (model, peak) = peak(|| deliver(&folder.path("."), options, delivery).0.unwrap());
+        assert_eq!(model.dtype(), wanted);
+        let ratio = peak as f64 / (elements * wanted.size()) as f64;
+        let what = format!("{} as {} from {shards} files", stored.name(), wanted.name());
+        assert!((1.0..=1.2).contains(&ratio), "{what}: {ratio:.3} times the weights");
+    }
+}
+
+#[test]
+fn weights_over_the_limit_are_refused_before_they_are_asked_for() {
+    let (folder, elements) = checkpoint("over-the-limit", DType::F16, 3);
+    let _alone = MEMORY_LIMIT.lock().unwrap();
+    let limit = memory::live_bytes() + 2 * elements;
+    memory::set_limit(limit);
+    let options = LoadOptions::default();
+    let ((model, asked), peak) = peak(|| deliver(&folder.path("."), options, Delivery { piece: 65_536, sizes: true }));
+    memory::set_limit(0);
+    assert!(asked.is_empty() && peak < 1 << 20, "{peak} bytes, {asked:?}");
+    match model.err() {
+        Some(error @ Error::MemoryLimit { requested, limit: told, .. }) => {
+            assert_eq!((requested, told), (4 * elements, limit));
+            assert!(error.to_string().starts_with("weights of"), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_upload_that_fails_frees_what_has_come() {
+    let (folder, elements) = checkpoint("cut-short", DType::F32, 1);
+    let path = folder.path("model.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    let ((model, live), peak) = peak(|| {
+        let before = memory::thread_bytes();
+        let (model, _) = deliver(&folder.path("."), LoadOptions::default(), Delivery { piece: 99_999, sizes: false });
+        (model.err(), memory::thread_bytes() - before)
+    });
+    assert_eq!(model.map(|error| error.code()), Some("invalid_file"));
+    assert!(peak > 3 * elements, "nearly all had come: {peak}");
+    assert!(live < 1 << 16, "{live} bytes are still held");
 }
