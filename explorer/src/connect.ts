@@ -1,10 +1,10 @@
 /** The page's end of the worker. */
 
-import * as Comlink from "comlink";
+import { type BirpcReturn, createBirpc } from "birpc";
 import type { Progress } from "hooklens";
 import type { Experiment } from "./experiment.ts";
 import type { Findings, ModelFacts } from "./laboratory.ts";
-import type { Outcome, Service } from "./worker.ts";
+import type { Listener, Outcome, Service } from "./worker.ts";
 
 function unpacked<T>(outcome: Outcome<T>): T {
   if (outcome.ok) return outcome.value;
@@ -13,35 +13,55 @@ function unpacked<T>(outcome: Outcome<T>): T {
 
 /** What runs models for the page. */
 export interface Connection {
+  /** Loads a model; `onProgress` is told of bytes of weights. */
   load(name: string, onProgress: (progress: Progress) => void): Promise<ModelFacts>;
+  /** Runs an experiment on its model. */
   run(experiment: Experiment): Promise<Findings>;
+}
+
+/** A worker, and what ends calls that wait for it when it dies. */
+interface Running {
+  readonly remote: BirpcReturn<Service, Listener>;
+  readonly died: Promise<never>;
 }
 
 /** Starts a worker. One that dies fails the calls that wait for it, and the next call starts another. */
 export function connect(): Connection {
-  let worker: Worker | null = null;
-  let remote: Comlink.Remote<Service> | null = null;
+  let running: Running | null = null;
   let loaded: string | null = null;
-  let died: Promise<never> = new Promise(() => undefined);
-  const start = (): Comlink.Remote<Service> => {
-    if (remote !== null) return remote;
-    const started = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-    died = new Promise((_, reject) => {
-      started.addEventListener("error", (event) => {
-        started.terminate();
-        if (worker === started) [worker, remote, loaded] = [null, null, null];
+  let tell: (progress: Progress) => void = () => undefined;
+
+  const start = (): Running => {
+    if (running !== null) return running;
+    const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+    const remote = createBirpc<Service, Listener>(
+      { progress: (progress) => tell(progress) },
+      {
+        post: (data) => worker.postMessage(data),
+        on: (take) => worker.addEventListener("message", ({ data }) => take(data)),
+        timeout: -1,
+      },
+    );
+    const died = new Promise<never>((_, reject) => {
+      worker.addEventListener("error", (event) => {
+        worker.terminate();
+        [running, loaded] = [null, null];
         reject(new Error(`The worker that runs the model ended: ${event.message || "it could not start"}`));
       });
     });
     // Without a call in progress nobody waits for it.
     died.catch(() => undefined);
-    worker = started;
-    remote = Comlink.wrap<Service>(started);
-    return remote;
+    running = { remote, died };
+    return running;
+  };
+  const call = async <T>(ask: (remote: Running["remote"]) => Promise<Outcome<T>>): Promise<T> => {
+    const { remote, died } = start();
+    return unpacked(await Promise.race([ask(remote), died]));
   };
   const load = async (name: string, onProgress: (progress: Progress) => void): Promise<ModelFacts> => {
     loaded = null;
-    const facts = unpacked(await Promise.race([start().load(name, Comlink.proxy(onProgress)), died]));
+    tell = onProgress;
+    const facts = await call((remote) => remote.load(name));
     loaded = name;
     return facts;
   };
@@ -50,7 +70,7 @@ export function connect(): Connection {
     run: async (experiment) => {
       // A worker that was started anew has no model yet.
       if (loaded !== experiment.model) await load(experiment.model, () => undefined);
-      return unpacked(await Promise.race([start().run(experiment), died]));
+      return call((remote) => remote.run(experiment));
     },
   };
 }

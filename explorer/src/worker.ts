@@ -1,6 +1,6 @@
 /** Where models run: off the page's thread, so that it stays alive. */
 
-import * as Comlink from "comlink";
+import { createBirpc } from "birpc";
 import type { Progress } from "hooklens";
 import type { Experiment } from "./experiment.ts";
 import { type Findings, Laboratory, type ModelFacts } from "./laboratory.ts";
@@ -9,6 +9,19 @@ import { type Findings, Laboratory, type ModelFacts } from "./laboratory.ts";
 export type Outcome<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly message: string };
+
+/** What the page can ask for. */
+export interface Service {
+  /** Loads a model; the page is told of bytes of weights meanwhile. */
+  load(name: string): Promise<Outcome<ModelFacts>>;
+  /** Runs an experiment on the model that was loaded last. */
+  run(experiment: Experiment): Promise<Outcome<Findings>>;
+}
+
+/** What the page is told. */
+export interface Listener {
+  progress(progress: Progress): void;
+}
 
 async function outcome<T>(run: () => T | Promise<T>): Promise<Outcome<T>> {
   try {
@@ -20,20 +33,14 @@ async function outcome<T>(run: () => T | Promise<T>): Promise<Outcome<T>> {
 
 const laboratory = new Laboratory();
 
-/** What the page can ask for. */
-export interface Service {
-  /** Loads a model; `onProgress` is told of bytes of weights. */
-  load(name: string, onProgress: (progress: Progress) => void): Promise<Outcome<ModelFacts>>;
-  /** Runs an experiment on the model that was loaded last. */
-  run(experiment: Experiment): Promise<Outcome<Findings>>;
-}
-
 const service: Service = {
-  load: (name, onProgress) => outcome(() => laboratory.load(name, onProgress)),
-  async run(experiment) {
-    const found = await outcome(() => laboratory.run(experiment));
-    return found;
-  },
+  load: (name) =>
+    outcome(() => laboratory.load(name, (progress) => void page.progress.asEvent({ ...progress }))),
+  run: (experiment) => outcome(() => laboratory.run(experiment)),
 };
 
-Comlink.expose(service);
+const page = createBirpc<Listener, Service>(service, {
+  post: (data) => self.postMessage(data),
+  on: (take) => self.addEventListener("message", ({ data }) => take(data)),
+  timeout: -1,
+});
