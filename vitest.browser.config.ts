@@ -2,12 +2,13 @@ import { playwright } from "@vitest/browser-playwright";
 import { defineConfig } from "vitest/config";
 import { CHROMIUM_FLAGS, chromiumPath } from "./scripts/chromium.mjs";
 import { repositoryFiles } from "./tests/browser/files-plugin.ts";
+import { NOT_IN_PAGES } from "./tests/browser/not-in-pages.ts";
 
 const here = (path: string) => new URL(path, import.meta.url).pathname;
 const shim = (name: string) => here(`tests/browser/shims/${name}.ts`);
 const executablePath = chromiumPath();
 
-/** The same suites as in Node, in a page of Chromium: all that neither start processes nor write files. */
+/** The same suites as in Node, in a page of Chromium; `tests/browser/not-in-pages.ts` lists those that are not, and why. */
 export default defineConfig({
   plugins: [repositoryFiles(here(".").replace(/\/$/, ""))],
   resolve: {
@@ -25,7 +26,7 @@ export default defineConfig({
       "tests/{tensor,hooks,cache,models,train,golden,text,analysis}/*.test.ts",
       "tests/worker/worker.test.ts",
     ],
-    exclude: [],
+    exclude: Object.keys(NOT_IN_PAGES),
     setupFiles: ["tests/browser/start.ts"],
     testTimeout: 120_000,
     fileParallelism: false,
