@@ -24,7 +24,7 @@ export type {
   RunWithCacheOptions,
 } from "./hooks/caching.ts";
 export type { WithOptions } from "./hooks/call-arguments.ts";
-export { LensHandle } from "./hooks/handle.ts";
+export { HookHandles, LensHandle } from "./hooks/handle.ts";
 export {
   Capture,
   type Hook,

@@ -35,6 +35,7 @@ export const ENGINE_ERROR_CODES = [
   "context_length",
   "token_out_of_range",
   "weight_mismatch",
+  "no_file_system",
   "missing_file",
   "invalid_file",
   "memory_limit",

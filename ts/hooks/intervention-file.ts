@@ -2,7 +2,8 @@
 
 import { hooklensError } from "../engine/errors.ts";
 import { files } from "../platform/platform.ts";
-import { requireObject, requireText } from "../tensor/arguments.ts";
+import { requireIterable, requireObject, requireText } from "../tensor/arguments.ts";
+import { describe } from "../tensor/base.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { Intervention } from "./interventions.ts";
 import { readStateDict, writeStateDict } from "./state-file.ts";
@@ -28,8 +29,17 @@ export async function saveInterventions(path: string, table: InterventionTable):
   const tensors = new Map<string, Tensor>();
   const written: Record<string, unknown[]> = {};
   for (const [name, value] of Object.entries(table)) {
-    const list: readonly Intervention[] = value instanceof Intervention ? [value] : value;
+    if (!(value instanceof Intervention)) {
+      requireIterable(`saveInterventions: '${name}'`, "an intervention or a list of them", value);
+    }
+    const list: readonly Intervention[] = value instanceof Intervention ? [value] : [...value];
     written[name] = list.map((intervention, i) => {
+      if (!(intervention instanceof Intervention)) {
+        throw hooklensError(
+          "invalid_argument",
+          `saveInterventions: '${name}': expected an intervention, got ${describe(intervention)}; functions cannot be saved`,
+        );
+      }
       const bound = intervention.bind(name);
       const names = bound.tensors.map((_, n) => `${name}/${i}/${n}`);
       for (const [n, tensor] of bound.tensors.entries()) tensors.set(`${name}/${i}/${n}`, tensor);
@@ -50,6 +60,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
  * @throws `invalid_file` if it is not of that form, `invalid_intervention` for an intervention that does not exist.
  */
 export async function loadInterventions(path: string): Promise<Record<string, Intervention[]>> {
+  requireText("loadInterventions", "the path of a file", path);
   const invalid = (detail: string) => hooklensError("invalid_file", `${path}: ${detail}`, { path, detail });
   const { readText } = files("loadInterventions", INSTEAD);
   let json: unknown;

@@ -17,7 +17,9 @@ import { HookPoint } from "../hooks/hook-point.ts";
 import { HookStore } from "../hooks/hook-store.ts";
 import { type HookedRoot, type Recording, SCOPE_KEYS } from "../hooks/hooked-root.ts";
 import type { Recorded } from "../hooks/names.ts";
+import { settledFilter } from "../hooks/selection.ts";
 import { files, platform } from "../platform/platform.ts";
+import { requireFunction } from "../tensor/arguments.ts";
 import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
 import { enableGrad, isGradEnabled, noGrad } from "../tensor/gradients.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -155,6 +157,10 @@ export class HookedTransformer extends TransformerGeneration {
     around: <Result>(piece: () => Result) => Result,
   ): Promise<ForwardOutput<R, Stop>> {
     const { signal, onProgress } = options;
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      throw hooklensError("invalid_argument", `signal: expected an AbortSignal, got ${describe(signal)}`);
+    }
+    if (onProgress !== undefined) requireFunction("onProgress", onProgress);
     signal?.throwIfAborted();
     // Whether operations are recorded is decided here: while this waits, others may have switched it.
     const mode = isGradEnabled() ? enableGrad : noGrad;
@@ -303,7 +309,8 @@ export class HookedTransformer extends TransformerGeneration {
     inPieces = false,
   ): Recording | Promise<Recording> {
     const split = splitOptions([input, options], CACHE_KEYS);
-    const caching: RunWithCacheOptions = split.options;
+    const { namesFilter, ...others }: RunWithCacheOptions = split.options;
+    const caching: RunWithCacheOptions = { ...others, namesFilter: settledFilter(namesFilter) ?? null };
     if (caching.inclBwd === true) checkScalar(options);
     const tokens = this.#tokensOf(input, options);
     // The ids as they were cached: text is encoded once.

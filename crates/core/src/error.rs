@@ -113,6 +113,9 @@ errors! {
     /// A weight that is missing, superfluous, or of another shape than the config asks for.
     /// `name` is the first of `names`.
     WeightMismatch "weight_mismatch" { name: String, detail: String, names: Vec<String> } => "weight '{name}': {detail}";
+    /// Something that needs files, where there are none.
+    NoFileSystem "no_file_system" { path: PathBuf }
+        => "{path:?}: this engine runs in WebAssembly, which has no files; read the file outside and give the engine its bytes";
     /// A file that is not there.
     MissingFile "missing_file" { path: PathBuf, detail: String } => "{path:?}: {detail}";
     /// A file whose content is not what it claims to be.

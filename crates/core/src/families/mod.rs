@@ -65,6 +65,7 @@ pub(crate) struct Loaded {
 
 /// Reads a model's folder.
 pub(crate) fn load(folder: &Path, options: &LoadOptions) -> Result<Loaded> {
+    crate::load::require_files(folder)?;
     if !folder.is_dir() {
         return Err(Error::MissingFile { path: folder.into(), detail: "there is no such folder".into() });
     }

@@ -2,7 +2,7 @@
 
 use super::header::TensorInfo;
 use super::intake::{Intake, float};
-use super::{LoadProgress, WeightSource, header, no_such_weight};
+use super::{LoadProgress, WeightSource, header, no_such_weight, require_files};
 use crate::device::DType;
 use crate::error::{Error, Result};
 use crate::tensor::{CT, Tensor};
@@ -30,6 +30,7 @@ impl SafetensorsFile {
     /// # Errors
     /// `missing_file` if it cannot be opened; `invalid_file`, with the numbers, if its header and its size disagree.
     pub fn open(path: &Path) -> Result<Self> {
+        require_files(path)?;
         let missing = |e: std::io::Error| Error::MissingFile { path: path.into(), detail: e.to_string() };
         let file = File::open(path).map_err(missing)?;
         if !file.metadata().map_err(missing)?.is_file() {

@@ -115,6 +115,7 @@ fn check(tensors: &[(String, TensorInfo)], data_len: Option<u64>) -> Result<(), 
         }
         // Axes of size 0 are left out of the product: a shape such as [0, 2^62, 2^62] must not overflow strides either.
         let spanned = info.shape.iter().filter(|&&d| d != 0).try_fold(1usize, |n, &d| n.checked_mul(d));
+        // In 64 bits everywhere: a tensor may have more bits than 32 can count, though not more bytes.
         let bits = spanned
             .filter(|&elements| isize::try_from(elements).is_ok())
             .and_then(|elements| (elements as u64).checked_mul(info.dtype.bitsize() as u64))

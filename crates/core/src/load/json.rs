@@ -9,6 +9,7 @@ use std::path::Path;
 /// Parses a JSON file of at most `limit` bytes. A key that occurs twice in an object is an error: which of the two was
 /// meant is anybody's guess.
 pub fn read_json(path: &Path, limit: u64) -> Result<Value> {
+    super::require_files(path)?;
     let invalid = |detail: String| Error::InvalidFile { path: path.into(), detail };
     let size =
         std::fs::metadata(path).map_err(|e| Error::MissingFile { path: path.into(), detail: e.to_string() })?.len();

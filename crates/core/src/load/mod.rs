@@ -58,11 +58,20 @@ pub trait WeightSource: Send + Sync {
     }
 }
 
+/// Fails with `no_file_system` in a browser's WebAssembly, where every path would seem not to exist.
+pub(crate) fn require_files(path: &Path) -> Result<()> {
+    if cfg!(all(target_family = "wasm", target_os = "unknown")) {
+        return Err(Error::NoFileSystem { path: path.into() });
+    }
+    Ok(())
+}
+
 /// The weights in a model's folder: `model.safetensors`, or else the shards of `model.safetensors.index.json`.
 ///
 /// # Errors
 /// `missing_file` if there is neither; `invalid_file` if what is there is not what it claims to be.
 pub fn open_folder(folder: &Path) -> Result<Box<dyn WeightSource>> {
+    require_files(folder)?;
     if !folder.is_dir() {
         return Err(Error::MissingFile { path: folder.into(), detail: "there is no such folder".into() });
     }

@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 /// More layers than any model has; keeps a lying configuration from making work before its weights are looked at.
 const MAX_LAYERS: usize = 4096;
 /// The largest product of two sizes, so that shapes made of them can be multiplied without overflow.
-const MAX_PRODUCT: usize = 1 << 40;
+const MAX_PRODUCT: usize = if usize::BITS < 64 { 1 << 29 } else { 1 << 40 };
 
 /// The largest number that is added to a variance. Beyond it nothing is left of what is normalised.
 const MAX_EPS: f64 = 1e6;

@@ -138,7 +138,11 @@ impl AttnWeights {
         }
     }
 
-    pub(super) fn pack(&self) -> Result<PackedAttn> {
-        PackedAttn::new(&self.maps()?, self.w_o.flatten(0, 1)?)
+    /// The matrices, made if there are none.
+    pub(super) fn to_packed(&self) -> Result<PackedAttn> {
+        match &self.packed {
+            Some(packed) => Ok(packed.clone()),
+            None => PackedAttn::new(&self.maps()?, self.w_o.flatten(0, 1)?),
+        }
     }
 }

@@ -208,7 +208,7 @@ impl Weights {
             let mut all = Vec::with_capacity(self.blocks.len());
             // A layer at a time, dropping what its views replace: no more than one layer exists twice.
             for (layer, block) in self.blocks.into_iter().enumerate() {
-                let packed = block.attn.pack()?;
+                let packed = block.attn.to_packed()?;
                 named.extend(packed.views(config, layer)?);
                 all.push(packed);
             }
@@ -239,14 +239,14 @@ impl Weights {
             .collect()
     }
 
-    /// The weights that the model has, by name, without the matrices that they are views into.
-    pub(crate) fn into_named(self) -> IndexMap<String, Tensor> {
-        self.named
-    }
-
-    /// [`Weights::into_named`] of shared weights.
+    /// The weights that the model has, by name.
     pub(crate) fn named(&self) -> &IndexMap<String, Tensor> {
         &self.named
+    }
+
+    /// Each layer's attention as matrices.
+    pub(crate) fn packed_attention(&self) -> Result<Vec<PackedAttn>> {
+        self.blocks.iter().map(|block| block.attn.to_packed()).collect()
     }
 
     fn zeros(&self, spec: &WeightSpec) -> Result<Tensor> {

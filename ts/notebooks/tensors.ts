@@ -1,24 +1,18 @@
 /** How tensors show themselves in notebooks. */
 
+import { noGrad } from "../tensor/gradients.ts";
+import { tidy } from "../tensor/memory.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { rememberTokens, tokensAlong } from "../tensor/token-texts.ts";
 import { attentionPatterns } from "../viz/attention.ts";
 import { heatmap } from "../viz/heatmap.ts";
 import { html } from "../viz/html.ts";
 import { type MediaBundle, Picture } from "../viz/picture.ts";
-import { noGrad } from "./gradients.ts";
-import { tidy } from "./memory.ts";
-import type { Tensor } from "./tensor.ts";
 
 /** Rows and columns of a heat map; what is beyond is left out. */
 const mostShown = 24;
 /** Numbers of attention that are drawn. */
 const mostShares = 400_000;
-
-const tokensOf = new WeakMap<object, () => readonly string[] | null>();
-
-/** Tells the texts of the tokens along a tensor's positions, asked for only when it is shown. Internal. */
-export function rememberTokens(tensor: Tensor, texts: () => readonly string[] | null): void {
-  tokensOf.set(tensor, texts);
-}
 
 /** `float32 [batch 1, pos 14, d_model 128], cpu` */
 function heading(tensor: Tensor): string {
@@ -45,7 +39,7 @@ function patternPicture(tensor: Tensor, title: string): Picture | null {
         : tensor;
   const outside = heads.toFloat32Array().some((share) => !(share >= 0 && share <= 1.001));
   if (outside) return null;
-  const known = tokensOf.get(tensor)?.();
+  const known = tokensAlong(tensor)?.();
   const tokens =
     known?.length === side ? known : Array.from({ length: side }, (_, position) => String(position));
   const row = shape.length === 4 && (shape[0] ?? 1) > 1 ? `, row 0 of ${shape[0]}` : "";
@@ -75,7 +69,7 @@ export function tensorBundle(tensor: Tensor): MediaBundle {
       const title = heading(tensor);
       const plain = tensor.detach();
       const named = tensor.axes.length === 0 ? plain : plain.named(...tensor.axes);
-      const known = tokensOf.get(tensor);
+      const known = tokensAlong(tensor);
       if (known !== undefined) rememberTokens(named, known);
       const picture = patternPicture(named, title) ?? heatPicture(named, title);
       const body = picture?.body ?? html`<pre>${text}</pre>`;

@@ -1,5 +1,8 @@
 /** How caches show themselves in notebooks. */
 
+import type { ActivationMap } from "../cache/activation-map.ts";
+import { bytesOf } from "../tensor/bytes.ts";
+import { tidy } from "../tensor/memory.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { html } from "../viz/html.ts";
 import { type MediaBundle, Picture } from "../viz/picture.ts";
@@ -8,15 +11,17 @@ import { type MediaBundle, Picture } from "../viz/picture.ts";
 const mostListed = 1000;
 
 /** What a notebook shows of recorded tensors: their keys, axes, dtypes and bytes. Internal. */
-export function cacheBundle(
-  text: string,
-  entries: readonly { readonly key: string; readonly tensor: Tensor; readonly bytes: number }[],
-): MediaBundle {
-  const rows = entries.slice(0, mostListed).map(({ key, tensor, bytes }) => {
+export function cacheBundle(cache: ActivationMap): MediaBundle {
+  return tidy(() => bundle(cache.toString(), [...cache.entries()]));
+}
+
+function bundle(text: string, entries: readonly (readonly [key: string, tensor: Tensor])[]): MediaBundle {
+  const rows = entries.slice(0, mostListed).map(([key, tensor]) => {
     const shape = tensor.shape.map((size, i) =>
       tensor.axes[i] === undefined ? `${size}` : `${tensor.axes[i]} ${size}`,
     );
-    return html`<tr><th scope="row">${key}</th><td>[${shape.join(", ")}]</td><td>${tensor.dtype}</td><td class="num">${bytes.toLocaleString("en-US")}</td></tr>\n`;
+    const bytes = (tensor.size * bytesOf(tensor.dtype)).toLocaleString("en-US");
+    return html`<tr><th scope="row">${key}</th><td>[${shape.join(", ")}]</td><td>${tensor.dtype}</td><td class="num">${bytes}</td></tr>\n`;
   });
   const more =
     entries.length > mostListed ? html`<p class="how">and ${entries.length - mostListed} more</p>` : null;
