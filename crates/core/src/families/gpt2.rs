@@ -14,7 +14,8 @@ use crate::models::{ModelConfig, Positions, divided};
 use serde_json::Value;
 
 /// Our names of what is checked for all families, and this configuration's.
-const KEYS: [(&str, &str); 6] = [
+const KEYS: [(&str, &str); 7] = [
+    ("d_head", "n_embd"),
     ("eps", "layer_norm_epsilon"),
     ("n_layers", "n_layer"),
     ("n_heads", "n_head"),

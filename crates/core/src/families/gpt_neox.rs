@@ -18,7 +18,8 @@ use crate::models::{ModelConfig, Positions, divided};
 use serde_json::Value;
 
 /// Our names of what is checked for all families, and this configuration's.
-const KEYS: [(&str, &str); 8] = [
+const KEYS: [(&str, &str); 9] = [
+    ("d_head", "hidden_size"),
     ("rotary_base", "rotary_emb_base"),
     ("eps", "layer_norm_eps"),
     ("n_layers", "num_hidden_layers"),

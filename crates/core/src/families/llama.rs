@@ -18,7 +18,8 @@ use crate::models::{ModelConfig, NormKind, Positions, divided};
 use serde_json::Value;
 
 /// Our names of what is checked for all families, and this configuration's.
-const KEYS: [(&str, &str); 9] = [
+const KEYS: [(&str, &str); 10] = [
+    ("d_head", "head_dim"),
     ("rotary_base", "rope_theta"),
     ("eps", "rms_norm_eps"),
     ("n_layers", "num_hidden_layers"),

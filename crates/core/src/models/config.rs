@@ -9,6 +9,8 @@ use std::ops::RangeInclusive;
 
 /// More layers than any model has; keeps a lying configuration from making work before its weights are looked at.
 const MAX_LAYERS: usize = 4096;
+/// Wider than any head; what is computed for each feature of one stays small.
+const MAX_HEAD: usize = 1 << 20;
 /// The largest product of two sizes, so that shapes made of them can be multiplied without overflow.
 const MAX_PRODUCT: usize = if usize::BITS < 64 { 1 << 29 } else { 1 << 40 };
 
@@ -289,6 +291,9 @@ impl ModelConfig {
     pub fn validated(self) -> Result<Self> {
         if self.n_layers > MAX_LAYERS {
             return Err(unsupported("n_layers", format!("must be at most {MAX_LAYERS}, got {}", self.n_layers)));
+        }
+        if self.d_head > MAX_HEAD {
+            return Err(unsupported("d_head", format!("must be at most {MAX_HEAD}, got {}", self.d_head)));
         }
         if !self.n_heads.is_multiple_of(self.n_key_value_heads) {
             let detail = format!("{} does not divide n_heads = {}", self.n_key_value_heads, self.n_heads);

@@ -4,7 +4,7 @@
 use crate::allocations::peak;
 use crate::cases;
 use crate::folder::Folder;
-use crate::json::{changed, changes, damage, damaged, number, numeric_keys, scaling};
+use crate::json::{changed, changes, damage, damaged};
 use candle_core::Device;
 use hooklens_core::Tensor;
 use hooklens_core::memory;
@@ -24,7 +24,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 /// A copy of a fixture's model, and its configuration.
-fn copy(family: &str) -> (Folder, &'static str, Value) {
+pub(crate) fn copy(family: &str) -> (Folder, &'static str, Value) {
     let folder = Folder::new(&format!("hostile-config-{family}-{:?}", std::thread::current().id()));
     let file = if fixture(family).join("tl_config.json").exists() { "tl_config.json" } else { "config.json" };
     std::fs::copy(fixture(family).join("model.safetensors"), folder.path("model.safetensors")).unwrap();
@@ -32,26 +32,27 @@ fn copy(family: &str) -> (Folder, &'static str, Value) {
     (folder, file, config)
 }
 
-/// Runs a model that was accepted: its numbers may make no sense, but there must be numbers, and not all of them zero.
-fn run(model: &Model) -> Result<(), TestCaseError> {
-    let ids: Vec<i64> = (0..model.config().n_ctx.min(5) as i64).map(|i| i % model.config().d_vocab as i64).collect();
+/// Runs a model that was accepted: its numbers may make no sense, but there must be numbers. Gives the logits.
+fn run(model: &Model) -> Result<Vec<f64>, TestCaseError> {
+    let config = model.config();
+    let ids: Vec<i64> = (0..config.n_ctx.min(5) as i64).map(|i| i % config.d_vocab as i64).collect();
     let tokens = Tensor::from_slice(&ids, &[1, ids.len()]).unwrap();
     let logits = model.forward(ForwardRequest::new(tokens)).unwrap().logits.unwrap();
-    prop_assert_eq!(logits.dims().to_vec(), vec![1, ids.len(), model.config().d_vocab_out]);
+    prop_assert_eq!(logits.dims().to_vec(), vec![1, ids.len(), config.d_vocab_out]);
     let logits = logits.to_vec::<f64>().unwrap();
     prop_assert!(logits.iter().all(|x| x.is_finite()), "logits that are no numbers");
-    // A spread of 0 draws weights of 0.
-    let weights = model.config().initializer_range() > 1e-6 || model.config().init.seed.is_none();
-    prop_assert!(!weights || logits.iter().any(|x| *x != 0.0), "logits that are all zero");
-    Ok(())
+    Ok(logits)
 }
 
-fn load(folder: &Folder, file: &str, text: &[u8]) -> Result<(), TestCaseError> {
+pub(crate) fn load(folder: &Folder, file: &str, text: &[u8]) -> Result<(), TestCaseError> {
     std::fs::write(folder.path(file), text).unwrap();
     let (model, peak) = peak(|| Model::load(&folder.path("."), &LoadOptions::default()));
     prop_assert!(peak <= NAMES, "{peak} bytes for a configuration of {}", text.len());
     match model {
-        Ok(model) => run(&model),
+        Ok(model) => {
+            prop_assert!(run(&model)?.iter().any(|x| *x != 0.0), "logits that are all zero");
+            Ok(())
+        }
         Err(error) => {
             let expected = ["invalid_file", "unsupported_config", "unsupported_architecture", "weight_mismatch"];
             prop_assert!(expected.contains(&error.code()), "{}: {error}", error.code());
@@ -67,25 +68,6 @@ fn changed_keys(family: &str) {
     TestRunner::new(cases(3_000)).run(&changes(), run).unwrap();
 }
 
-/// Numbers in place of numbers, in every key that holds one and in scalings of the rotation.
-fn changed_numbers(family: &str) {
-    let (folder, file, mut config) = copy(family);
-    config.as_object_mut().unwrap().extend(numeric_keys(file).into_iter().map(|(key, value)| (key.to_owned(), value)));
-    let keys: Vec<String> =
-        config.as_object().unwrap().iter().filter(|(_, value)| value.is_number()).map(|(key, _)| key.clone()).collect();
-    let cases_of = (prop::collection::vec((prop::sample::select(keys), number()), 0..3), scaling());
-    TestRunner::new(cases(20_000))
-        .run(&cases_of, |(changes, scaling)| {
-            let mut config = config.clone();
-            config.as_object_mut().unwrap().extend(changes);
-            if file == "config.json" {
-                config["rope_parameters"] = scaling;
-            }
-            load(&folder, file, config.to_string().as_bytes())
-        })
-        .unwrap();
-}
-
 fn damaged_text(family: &str) {
     let (folder, file, config) = copy(family);
     let good = config.to_string().into_bytes();
@@ -98,7 +80,6 @@ macro_rules! families {
         #[test]
         fn $family() {
             changed_keys(stringify!($family));
-            changed_numbers(stringify!($family));
             damaged_text(stringify!($family));
         }
     )* };
@@ -123,7 +104,7 @@ fn models_from_nothing_keep_the_memory_limit() {
         });
         prop_assert!(peak <= NAMES + 2 * LIMIT, "{peak} bytes");
         match model {
-            Ok(model) => run(&model),
+            Ok(model) => run(&model).map(drop),
             Err(error) => {
                 let expected = ["unsupported_config", "memory_limit", "invalid_argument"];
                 prop_assert!(expected.contains(&error.code()), "{}: {error}", error.code());
