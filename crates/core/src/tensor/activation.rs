@@ -149,6 +149,7 @@ impl Tensor {
     /// The distribution function of a normal distribution, as Ma et al. 2022 (arXiv:2209.10655) round its parameters:
     /// mean 0.707107, standard deviation 0.282095.
     pub fn laplace(&self) -> Result<Self> {
+        #[allow(clippy::approx_constant, reason = "rounded in the definition")]
         const MEAN: f64 = 0.707107;
         const SPREAD: f64 = 0.282095 * std::f64::consts::SQRT_2;
         require_float("laplace", self.dtype())?;
