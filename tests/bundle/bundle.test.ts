@@ -1,7 +1,6 @@
-import { execFileSync } from "node:child_process";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Bundle, hasWasm, nodeImports, project, withEsbuild, withVite } from "./bundlers.ts";
+import { type Bundle, compile, hasWasm, nodeImports, project, withEsbuild, withVite } from "./bundlers.ts";
 
 /** Compressed bytes of the scripts of a page that runs a model and hooks it. */
 const SCRIPT_BUDGET = 60 * 1024;
@@ -11,9 +10,7 @@ const ENGINE_BUDGET = 700 * 1024;
 let folder: string;
 let remove: (() => void) | undefined;
 beforeAll(async () => {
-  // Compiles only what changed since it was last compiled.
-  const compile = 'import { buildLibrary } from "./scripts/setup.mjs"; buildLibrary();';
-  execFileSync(process.execPath, ["--input-type=module", "-e", compile], { stdio: "pipe" });
+  compile();
   ({ folder, remove } = await project());
 }, 300_000);
 afterAll(() => remove?.());

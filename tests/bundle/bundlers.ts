@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { cp, writeFile } from "node:fs/promises";
 import { builtinModules } from "node:module";
@@ -22,6 +23,12 @@ export interface Bundle {
   readonly gzipped: number;
   /** Other files, by name. */
   readonly assets: ReadonlyMap<string, Uint8Array>;
+}
+
+/** Compiles the package, if anything has changed since it was last compiled. */
+export function compile(): void {
+  const build = 'import { buildLibrary } from "./scripts/setup.mjs"; buildLibrary();';
+  execFileSync(process.execPath, ["--input-type=module", "-e", build], { stdio: "pipe" });
 }
 
 /** A folder with the pages, in which the package is installed. */
@@ -80,7 +87,10 @@ export async function withEsbuild(folder: string, page: string): Promise<Bundle>
 export async function withVite(folder: string, page: string): Promise<Bundle> {
   const out = join(folder, `vite-${page}`);
   const html = join(folder, `${page}.html`);
-  await writeFile(html, `<!doctype html><script type="module" src="./${page}.ts"></script>`);
+  await writeFile(
+    html,
+    `<!doctype html><link rel="icon" href="data:,"><script type="module" src="./${page}.ts"></script>`,
+  );
   const used = new Set<string>();
   const external = hasWasm ? [] : [/\/wasm\/hooklens\.js$/];
   await vite({

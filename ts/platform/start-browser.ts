@@ -4,6 +4,8 @@ import { installStarter } from "../engine/current.ts";
 import { startWasm, type WasmGlue } from "../engine/wasm.ts";
 import { browserPlatform } from "./browser.ts";
 import { installPlatform } from "./platform.ts";
+// Whatever makes tensors makes them of this class, which bundlers would leave out of pages that do not name it.
+import "../tensor/tensor.ts";
 
 // Written out where they are used, because bundlers look for exactly these forms.
 const glue = async () => (await import("../../wasm/hooklens.js")) as unknown as WasmGlue;

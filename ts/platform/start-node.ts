@@ -9,6 +9,8 @@ import { loadNative } from "../engine/native.ts";
 import { startWasm, startWasmSync, type WasmGlue } from "../engine/wasm.ts";
 import { nodePlatform } from "./node.ts";
 import { installPlatform } from "./platform.ts";
+// Whatever makes tensors makes them of this class, which bundlers would leave out of pages that do not name it.
+import "../tensor/tensor.ts";
 
 const require = createRequire(import.meta.url);
 
