@@ -10,10 +10,12 @@ if (!("groupBy" in Map)) Object.defineProperty(Map, "groupBy", { value: groupBy 
 
 export default defineConfig({
   // The examples import the package by its name, as a user's program does.
-  resolve: { alias: { hooklens: new URL("ts/index.ts", import.meta.url).pathname } },
+  resolve: { alias: { hooklens: new URL("ts/node.ts", import.meta.url).pathname } },
   test: {
     include: ["tests/**/*.test.ts"],
     exclude: ["tests/browser/**"],
+    // Tests import from ts/index.ts, which chooses no engine.
+    setupFiles: ["tests/support/start.ts"],
     // The addon keeps per-thread state, as a user's process would: one process a test file.
     pool: "forks",
     maxWorkers: 2,

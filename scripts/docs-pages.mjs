@@ -28,6 +28,7 @@ const PARTS = [
   ["ts/tensor/nested.ts", "Types of names and axes"],
   ["ts/tensor/", "Tensors"],
   ["ts/engine/engine.ts", "Tensors"],
+  ["ts/engine/current.ts", "Starting the engine"],
 ];
 
 /**

@@ -31,7 +31,14 @@ export function buildNative() {
   once(
     "native",
     {
-      inputs: ["Cargo.toml", "Cargo.lock", "crates/core", "crates/node", "scripts/build-native.mjs"],
+      inputs: [
+        "Cargo.toml",
+        "Cargo.lock",
+        "crates/binding",
+        "crates/core",
+        "crates/node",
+        "scripts/build-native.mjs",
+      ],
       outputs: ["npm/linux-x64-gnu/hooklens.linux-x64-gnu.node"],
       extra: rust.stdout ?? "",
     },

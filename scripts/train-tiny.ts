@@ -9,7 +9,7 @@
 import { existsSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import { SingleBar } from "cli-progress";
-import { HookedTransformer } from "../ts/index.ts";
+import { HookedTransformer } from "../ts/node.ts";
 import { baselines } from "./tiny/baselines.ts";
 import { cacheDir, loadCorpus } from "./tiny/corpus.ts";
 import { headScores, scoredSequences } from "./tiny/heads.ts";

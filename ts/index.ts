@@ -12,6 +12,7 @@ export { ActivationCache, type LoadCacheOptions } from "./cache/activation-cache
 export { ActivationMap, type CacheKey } from "./cache/activation-map.ts";
 export type { CacheMeta } from "./cache/cache-meta.ts";
 export type { AxisOf, CacheSlice, Sliced } from "./cache/cache-slice.ts";
+export { type EngineInfo, type EngineOptions, initEngine, type WasmSource } from "./engine/current.ts";
 export type { Bits, DeviceName, DType } from "./engine/engine.ts";
 export * from "./engine/errors.ts";
 export type {
@@ -23,7 +24,7 @@ export type {
   RunWithCacheOptions,
 } from "./hooks/caching.ts";
 export type { WithOptions } from "./hooks/call-arguments.ts";
-export { LensHandle } from "./hooks/handle.ts";
+export { HookHandles, LensHandle } from "./hooks/handle.ts";
 export {
   Capture,
   type Hook,
@@ -184,6 +185,11 @@ export {
 export { type AccumulatedBiasOptions, TransformerWeights } from "./models/transformer-weights.ts";
 export * from "./tensor/index.ts";
 export type { Batch, Ids, Tokens } from "./text/batch.ts";
-export { type DecodeOptions, type PaddingSide, Tokenizer } from "./text/tokenizer.ts";
+export {
+  type DecodeOptions,
+  type PaddingSide,
+  Tokenizer,
+  type TokenizerFileOptions,
+} from "./text/tokenizer.ts";
 export * from "./train/index.ts";
 export * from "./viz/index.ts";

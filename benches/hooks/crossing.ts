@@ -1,6 +1,6 @@
 /** What one call of a JavaScript hook costs, without any model around it. */
 
-import { HookPoint, type Tensor, zeros } from "../../ts/index.ts";
+import { HookPoint, type Tensor, zeros } from "../../ts/node.ts";
 import { differences, interleaved, median, type Timing, timing } from "./paired.ts";
 
 export interface Crossing {

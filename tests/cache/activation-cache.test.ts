@@ -27,6 +27,19 @@ function content(cache: Iterable<readonly [string, Tensor]>): Record<string, unk
   return Object.fromEntries([...cache].map(([key, value]) => [key, values(value)]));
 }
 
+test("a names filter that can be gone through once selects and is remembered", () => {
+  const model = HookedTransformer.fromConfig(CONFIG);
+  function* names(): Generator<"hook_embed"> {
+    yield "hook_embed";
+  }
+  const [, cache] = model.runWithCache(TOKENS, { namesFilter: names() });
+  expect([...cache.keys()]).toEqual(["hook_embed"]);
+  expect(() => cache.get("blocks.0.hook_resid_pre")).toThrow("namesFilter (hook_embed)");
+  const later = model.addCachingHooks({ namesFilter: new Set(["hook_embed"] as const).values() });
+  model.forward(TOKENS);
+  expect([...later.keys()]).toEqual(["hook_embed"]);
+});
+
 describe("keys", () => {
   const [, cache] = model.runWithCache(TOKENS, { returnType: "loss", inclBwd: true });
   const same = (a: Tensor, b: Tensor) => {

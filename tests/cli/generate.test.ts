@@ -33,6 +33,12 @@ const PROMPT = "In the beginning";
 const model = await HookedTransformer.fromPretrained("builtin:tiny");
 const greedy = { doSample: false, maxNewTokens: 10 } as const;
 
+test("an empty stop text is refused", async () => {
+  const { code, err } = await generate(["builtin:tiny", "hi", "--stop", ""]);
+  expect(code).toBe(1);
+  expect(err).toMatch(/--stop.*Expected a text that is not empty/);
+});
+
 describe("hooklens generate", () => {
   test("prints the prompt and the text piece by piece, without escape codes into a pipe", async () => {
     const { code, pieces, out, err } = await generate(["builtin:tiny", PROMPT, "--greedy", "-n", "10"]);

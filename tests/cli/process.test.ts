@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 
@@ -21,6 +22,19 @@ test("as a process: output without escape codes into a pipe, errors on stderr, e
   expect(bad.status).toBe(1);
   expect(bad.stdout).toBe("");
   expect(bad.stderr).toMatch(/^error: .* \(invalid_argument\)\n$/);
+});
+
+test("output that cannot be written is one line and exit code 1", () => {
+  const full = openSync("/dev/full", "w");
+  const { status, stderr } = spawnSync(process.execPath, [...command, "hooks", "builtin:tiny"], {
+    cwd: root,
+    env,
+    encoding: "utf8",
+    stdio: ["ignore", full, "pipe"],
+  });
+  closeSync(full);
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/^error: the output cannot be written: ENOSPC.* \(ENOSPC\)\n$/);
 });
 
 test("a reader that stops early is no error", async () => {

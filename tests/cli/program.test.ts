@@ -40,6 +40,12 @@ async function hooklens(
 const prompt = "And God said, Let there be";
 const escapeCode = "\u001b";
 
+test("a model in the prompt's place: the error says where it goes", async () => {
+  const { code, err } = await hooklens(["explain", "builtin:tiny", "hi"]);
+  expect(code).toBe(1);
+  expect(err).toContain('hooklens explain "hi" --model builtin:tiny (excess_arguments)');
+});
+
 describe("help", () => {
   test("names the command, and the command explains itself with an example", async () => {
     const { code, out } = await hooklens(["--help"]);

@@ -1,13 +1,13 @@
 import { createRequire } from "node:module";
 import { engineInfo } from "../../ts/engine/current.ts";
 import type { Engine } from "../../ts/engine/engine.ts";
-import type { NativeModule } from "../../ts/engine/native.ts";
+import type { EngineModule } from "../../ts/engine/wire.ts";
 
 /** The engine under test. */
 export const engine: Engine = engineInfo().engine;
 
 /** The addon itself, without guards around it. */
-export const native: NativeModule = createRequire(import.meta.url)(engineInfo().source);
+export const native: EngineModule = createRequire(import.meta.url)(engineInfo().source);
 
 /** The number of the operation of that name. */
 export function op(name: string): number {

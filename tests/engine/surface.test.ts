@@ -10,14 +10,14 @@ import type {
   EngineRun,
   EngineTensor,
 } from "../../ts/engine/engine.ts";
-import type { NativeModule } from "../../ts/engine/native.ts";
+import type { EngineModule } from "../../ts/engine/wire.ts";
 import { engine, native } from "./native-module.ts";
 
 // The compiler refuses these tables if a member of the interface is missing or too many; the tests compare them with
 // what the addon really has.
 type Members<T> = Readonly<Record<keyof T, true>>;
 
-const ADDON: Members<NativeModule> = {
+const ADDON: Members<EngineModule> = {
   ops: true,
   call: true,
   fromBits: true,

@@ -151,6 +151,26 @@ describe("choosing points", () => {
     expect(handles.map((handle) => handle.name)).toEqual(["hook_a", "hook_b"]);
   });
 
+  test("what was attached together is detached together, or by `using`", () => {
+    const toy = new Toy();
+    const handles = toy.addHook("hook_*", noop);
+    handles.remove();
+    handles.remove();
+    expect(counts(toy)).toEqual(NONE);
+    {
+      using attached = toy.addHook("hook_*", noop, { dir: "bwd" });
+      using _point = toy.hook_a.addHook(noop);
+      using _permanent = toy.addPermaHook("hook_b", noop);
+      expect(attached).toHaveLength(2);
+      expect(attached.filter((handle) => handle.dir === "bwd").constructor).toBe(Array);
+      expect(counts(toy)["hook_b"]).toEqual({ fwd: 1, bwd: 1 });
+    }
+    expect(counts(toy)).toEqual(NONE);
+    const scope = toy.hooks({ fwdHooks: { hook_a: noop } });
+    scope.remove();
+    expect(counts(toy)).toEqual(NONE);
+  });
+
   test("globs, expressions and points work; nothing matched is an error", () => {
     const toy = new Toy();
     expect(toy.addHook("hook_*", noop)).toHaveLength(2);

@@ -299,6 +299,13 @@ describe("what cannot take effect is refused when it is attached", () => {
     expect(line.listHooks().size).toBe(0);
   });
 
+  test("a source of patches that is none", () => {
+    for (const nonsense of [{}, null, new Map(), "cache"]) {
+      const patch = () => patchFrom(nonsense as unknown as Tensor);
+      expect(patch).toThrow(/^patchFrom: expected a Tensor or a cache/);
+    }
+  });
+
   test("what is no intervention", () => {
     for (const nonsense of [null, 3, "zero", {}, { kind: "explode" }]) {
       expect(code(() => Intervention.fromJSON(nonsense))).toBe("invalid_intervention");

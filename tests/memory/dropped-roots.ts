@@ -10,7 +10,7 @@ import {
   type Tensor,
   tensor,
   zero,
-} from "../../ts/index.ts";
+} from "../../ts/node.ts";
 
 class Root extends HookedRootModule {
   w = parameter(tensor([2]));

@@ -68,6 +68,44 @@ describe("paths", () => {
   });
 });
 
+describe("what else a folder has", () => {
+  const eos = (eos_token_id: unknown) => (folder: string) =>
+    put(folder, "generation_config.json", { eos_token_id });
+  test.each<Damage>([
+    ["an end of sequence that is text", eos("</s>"), "invalid_file"],
+    ["an end of sequence with a fraction", eos(1.5), "invalid_file"],
+    ["ends of sequence of which one is none", eos([1, null]), "invalid_file"],
+    ["a tokenizer that is a folder", (folder) => replaceByFolder(folder, "tokenizer.json"), "invalid_file"],
+  ])("%s", check);
+
+  test("the key is named", () =>
+    withCopy(async (folder) => {
+      eos({})(folder);
+      const loading = HookedTransformer.fromPretrained(folder);
+      await expect(loading).rejects.toThrow(/generation_config.json: eos_token_id: expected a token id/);
+    }));
+
+  test.each([[null], [-1], [[]], [[1, 2]]])("an end of sequence may be %j", (id) =>
+    withCopy(async (folder) => {
+      eos(id)(folder);
+      await expect(HookedTransformer.fromPretrained(folder)).resolves.toBeInstanceOf(HookedTransformer);
+    }),
+  );
+
+  test("a tokenizer larger than the limit, which can be raised", () =>
+    withCopy(async (folder) => {
+      const loading = HookedTransformer.fromPretrained(folder, { maxTokenizerBytes: 1000 });
+      await expect(loading).rejects.toThrow(/tokenizer.json: has \d+ bytes, more than the limit of 1000/);
+      const model = await HookedTransformer.fromPretrained(folder, { maxTokenizerBytes: 1e9 });
+      expect(model.tokenizer).not.toBeNull();
+    }));
+});
+
+function replaceByFolder(folder: string, file: string): void {
+  rmSync(join(folder, file));
+  mkdirSync(join(folder, file));
+}
+
 describe("config.json", () => {
   const file = "config.json";
   const changed = (change: object) => (folder: string) => put(folder, file, { ...config, ...change });

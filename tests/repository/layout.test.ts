@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { VERSION } from "../../ts/version.ts";
 
 const tracked = execFileSync("git", ["ls-files"], { encoding: "utf8" }).split("\n").filter(Boolean);
 
@@ -9,6 +10,7 @@ describe("repository", () => {
     const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
     const cargo = /^version = "(.+)"$/m.exec(readFileSync("Cargo.toml", "utf8"))?.[1];
     expect(cargo).toBe(version);
+    expect(VERSION).toBe(version);
     for (const file of tracked.filter((name) => /^npm\/[^/]+\/package\.json$/.test(name))) {
       expect((JSON.parse(readFileSync(file, "utf8")) as { version: string }).version, file).toBe(version);
     }

@@ -140,6 +140,10 @@ describe("the page keeps to its size, and says what is not there", () => {
     ["GPT-2 small, a long prompt", 12, 12, 1024, 128],
     ["GPT-2 XL", 48, 25, 200, 64],
     ["a large model", 80, 64, 32, 32],
+    ["the deepest model, a long prompt", 128, 64, 1000, 64],
+    ["the deepest model, one token", 128, 64, 1, 1],
+    ["one layer of many heads", 1, 64, 1000, 128],
+    ["one layer", 1, 1, 1000, 128],
   ])("%s", (_, layers, heads, length, shown) => {
     const report = reportOf(layers, heads, length, shown);
     const page = explainPicture(report).toPage();
@@ -150,6 +154,38 @@ describe("the page keeps to its size, and says what is not there", () => {
     const rows = /<p class="strip".*?<\/p>/s.exec(page)?.[0].match(/<button/g) ?? [];
     if (rows.length < length) expect(page).toContain(`${rows.length - 1} of ${length} positions`);
     expect(rows.length).toBeGreaterThanOrEqual(Math.min(16, length));
+  });
+
+  test("layers that there is no room for, from the first to the last", () => {
+    const page = explainPicture(reportOf(128, 4, 100, 16)).toPage();
+    expect(page).toMatch(/Shown are \d+ of 129 rows/);
+    const lens = /<section id="lens">.*?<\/section>/s.exec(page)?.[0] ?? "";
+    expect(lens).toContain('<th scope="row">embedding');
+    expect(lens).toContain('<th scope="row">block 127');
+  });
+
+  test.each([
+    ["quotes", '"'.repeat(50)],
+    ["controls", "\u0001".repeat(50)],
+  ])("tokens of nothing but %s", (_, text) => {
+    const report = reportOf(128, 64, 1000, 24);
+    const candidate = { id: 1, text, logit: 3, probability: 0.5 };
+    const page = explainPicture({
+      ...report,
+      model: { ...report.model, name: text.repeat(10_000) },
+      tokens: report.tokens.map((token) => ({ ...token, text })),
+      next: Array.from({ length: 1000 }, (_, id) => ({ ...candidate, id })),
+      logitLens: report.logitLens.map((row) => ({
+        ...row,
+        top: [candidate, candidate, candidate],
+        best: row.best.map(() => candidate),
+      })),
+    }).toPage();
+    expect(bytes(page)).toBeLessThan(300_000);
+  });
+
+  test("a size that nothing fits gives the least page", () => {
+    expect(bytes(explainPicture(reportOf(128, 64, 200, 24), { maxBytes: 1 }).toPage())).toBeLessThan(60_000);
   });
 
   test("numbers that are none are shown as such", () => {

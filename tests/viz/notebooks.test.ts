@@ -9,7 +9,7 @@ import {
   slice,
   tensor,
   zeros,
-} from "../../ts/index.ts";
+} from "../../ts/node.ts";
 
 const display = Symbol.for("Jupyter.display");
 

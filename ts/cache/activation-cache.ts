@@ -9,10 +9,10 @@ import { nearestNames } from "../hooks/near-miss.ts";
 import { type AxesOfShort, type Short, shortName, type TupleKey } from "../models/act-names.ts";
 import { pointOfKey, type TransformerKeys } from "../models/transformer-points.ts";
 import { describe } from "../tensor/base.ts";
-import { rememberTokens } from "../tensor/display.ts";
 import { tidy } from "../tensor/memory.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { rememberTokens } from "../tensor/token-texts.ts";
 import {
   ActivationMap,
   type AxesLookup,

@@ -5,13 +5,9 @@ import type { EngineCache, EngineTensor } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
 import type { AxesOfKey, DynamicKey, GradName, NameOf } from "../hooks/names.ts";
 import { nearestNames } from "../hooks/near-miss.ts";
-import { requireFunction } from "../tensor/arguments.ts";
+import { requireFunction, requireText } from "../tensor/arguments.ts";
 import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
-import { bytesOf } from "../tensor/bytes.ts";
-import { tidy } from "../tensor/memory.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import type { MediaBundle } from "../viz/picture.ts";
-import { cacheBundle } from "./cache-display.ts";
 
 /** The keys of a cache: names of points, and with `_grad` those of their gradients. */
 export type CacheKey<P> = NameOf<P> | GradName<NameOf<P>>;
@@ -119,6 +115,7 @@ export class ActivationMap<P = unknown> implements Iterable<[CacheKey<P>, Tensor
 
   /** Stores a tensor and the names of its axes. @internal */
   protected put(key: string, value: Tensor): void {
+    requireText("set", "a key", key);
     if (!isTensor(value)) {
       throw hooklensError("invalid_argument", `set: expected a Tensor for '${key}', got ${describe(value)}`);
     }
@@ -151,17 +148,6 @@ export class ActivationMap<P = unknown> implements Iterable<[CacheKey<P>, Tensor
   /** Shows {@link toString} when logged. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.toString();
-  }
-
-  /** What notebooks show: a table of keys, shapes and bytes. @internal */
-  [Symbol.for("Jupyter.display")](): MediaBundle {
-    return tidy(() => {
-      const entries = this.store.keys().map((key) => {
-        const tensor = this.lookUp(key);
-        return { key, tensor, bytes: tensor.size * bytesOf(tensor.dtype) };
-      });
-      return cacheBundle(this.toString(), entries);
-    });
   }
 
   #axesOf(key: string, found: EngineTensor): readonly string[] {

@@ -6,6 +6,7 @@
 
 import { engine } from "../engine/current.ts";
 import { type HooklensError, hooklensError } from "../engine/errors.ts";
+import { files } from "../platform/platform.ts";
 import { handleOf, wrap } from "../tensor/base.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { CacheMeta } from "./cache-meta.ts";
@@ -39,6 +40,7 @@ export interface CacheFile {
 
 /** Writes a cache. */
 export function writeCache(path: string, { meta, layers, hasBatchDim, points, tensors }: CacheFile): void {
+  files("ActivationCache.save", "toTypedArray() gives the elements of each of its tensors");
   const { tokens, ...recorded } = meta;
   const all = tokens === null ? tensors : [...tensors, [TOKENS, tokens] as const];
   const about = {
@@ -111,6 +113,7 @@ const FLOATS: readonly unknown[] = ["float64", "float32", "float16", "bfloat16",
  * @throws `missing_file`; `invalid_file` for a file that is damaged, of another form or of a later version.
  */
 export function readCache(path: string): CacheFile {
+  files("ActivationCache.load", "record it again with runWithCache");
   const { tensors: stored, metadata } = engine().readTensors(path);
   const invalid = (detail: string) => hooklensError("invalid_file", `${path}: ${detail}`, { path, detail });
   const pairs = new Map(metadata.map(({ name, text }) => [name, text]));

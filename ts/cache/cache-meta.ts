@@ -1,7 +1,8 @@
 /** How a cache was recorded, and what that says about what is not in it. */
 
 import type { DType } from "../engine/engine.ts";
-import { layerOf } from "../hooks/hook-point.ts";
+import { HookPoint, layerOf } from "../hooks/hook-point.ts";
+import { describe } from "../tensor/base.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 /** How a cache was recorded. */
@@ -31,8 +32,13 @@ export interface CacheMeta {
 /** A names filter as text. */
 export function filterText(filter: unknown): string | null {
   if (filter === undefined || filter === null) return null;
-  if (typeof filter !== "object" || !(Symbol.iterator in filter)) return String(filter);
-  return Array.from(filter as Iterable<unknown>, String).join(", ");
+  if (typeof filter !== "object" || !(Symbol.iterator in filter)) return targetText(filter);
+  return Array.from(filter as Iterable<unknown>, targetText).join(", ");
+}
+
+function targetText(target: unknown): string {
+  const known = typeof target !== "object" || target instanceof RegExp || target instanceof HookPoint;
+  return known ? String(target) : describe(target);
 }
 
 const AFTER_THE_BLOCKS = /^(ln_final|unembed)\./;

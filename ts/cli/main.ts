@@ -5,8 +5,11 @@ import { run } from "./program.ts";
 // `hooklens … | head` closes our output early; that is no error.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
-    process.exit(0);
+    if (error.code === "EPIPE") process.exit(0);
+    if (stream === process.stdout) {
+      process.stderr.write(`error: the output cannot be written: ${error.message} (${error.code})\n`);
+    }
+    process.exit(1);
   });
 }
 

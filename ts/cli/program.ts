@@ -1,6 +1,7 @@
 /** The command line as a function, so that tests and other programs can run it without a process of their own. */
-import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
+import "../platform/start-node.ts";
+import { VERSION } from "../version.ts";
 import { safeText } from "../viz/token-label.ts";
 import { explainCommand } from "./explain-command.ts";
 import { generateCommand } from "./generate-command.ts";
@@ -21,9 +22,6 @@ export interface Terminal {
   readonly progress?: NodeJS.WriteStream | undefined;
 }
 
-const require = createRequire(import.meta.url);
-const { version }: { version: string } = require("../../package.json");
-
 function describeError(error: unknown): { message: string; code: string } {
   if (error instanceof CommanderError) {
     const message = error.message.replace(/^error: /, "").replaceAll("\n", " ");
@@ -38,6 +36,13 @@ function describeError(error: unknown): { message: string; code: string } {
   return { message, code };
 }
 
+/** What was probably meant: of two arguments of `explain` the first is mostly a model, as the other commands take it. */
+function hintFor([command, first = "", second = ""]: readonly string[], code: string): string {
+  if (command !== "explain" || code !== "excess_arguments") return "";
+  if (first.startsWith("-") || second.startsWith("-")) return " Put a prompt of several words in quotes.";
+  return ` Put a prompt of several words in quotes; a model is named by --model: hooklens explain ${JSON.stringify(second)} --model ${first}`;
+}
+
 /**
  * Runs `hooklens` with these arguments (without `node` and the script) and gives the exit code. Errors are printed as
  * `error: message (code)`, without a stack unless `--debug` is among the arguments.
@@ -45,7 +50,7 @@ function describeError(error: unknown): { message: string; code: string } {
 export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
   const program = new Command("hooklens")
     .description("See inside a transformer: what it predicts, where it looks, which parts matter.")
-    .version(version)
+    .version(VERSION)
     .option("--debug", "print the stack of an error")
     .addHelpText(
       "after",
@@ -74,7 +79,8 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     // Called without a command: commander has printed the help.
     if (error instanceof CommanderError && error.code === "commander.help") return 1;
     const { message, code } = describeError(error);
-    terminal.err(`error: ${safeText(message)} (${safeText(code)})\n`);
+    const hint = hintFor(args, code);
+    terminal.err(`error: ${safeText(message)}${safeText(hint)} (${safeText(code)})\n`);
     if (args.includes("--debug") && error instanceof Error) {
       terminal.err(`${safeText(String(error.stack), { lines: true })}\n`);
     }

@@ -35,6 +35,7 @@ export const ENGINE_ERROR_CODES = [
   "context_length",
   "token_out_of_range",
   "weight_mismatch",
+  "no_file_system",
   "missing_file",
   "invalid_file",
   "memory_limit",
@@ -49,6 +50,10 @@ export const LIBRARY_ERROR_CODES = [
   "unknown_axis",
   "unsafe_integer",
   "engine_unavailable",
+  "no_webassembly",
+  "no_simd",
+  "download_failed",
+  "worker_died",
   "hook_result",
   "not_a_hook_point",
   "not_cached",
@@ -183,7 +188,8 @@ export function hooklensError(code: ErrorCode, message: string, details: ErrorDe
 
 const CODES: ReadonlySet<string> = new Set([...ENGINE_ERROR_CODES, ...LIBRARY_ERROR_CODES]);
 
-function isErrorCode(code: string): code is ErrorCode {
+/** Whether a text is a code of ours. @internal */
+export function isErrorCode(code: string): code is ErrorCode {
   return CODES.has(code);
 }
 

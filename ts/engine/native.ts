@@ -1,31 +1,14 @@
-/** Finds and loads the native addon, and makes an {@link Engine} of it. */
+/** Finds and loads the native addon. */
 
 import { createRequire } from "node:module";
 import { totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
-import type { Engine } from "./engine.ts";
+import { VERSION } from "../version.ts";
+import type { LoadedEngine } from "./current.ts";
 import { HooklensError } from "./errors.ts";
-import { catching, guardMembers } from "./guard.ts";
-
-/** What the addon exports. Classes are exported too, but only their prototypes are of use. */
-export interface NativeModule extends Omit<Engine, "name" | "version"> {
-  engineVersion(): string;
-  errorCodes(): string[];
-  /** Sets the memory limit unless it was set before, by any thread. */
-  proposeMemoryLimit(bytes: number): void;
-}
-
-/** The engine in use, and how it was found. */
-export interface LoadedEngine {
-  readonly engine: Engine;
-  /** What was loaded: a path or the name of a package. */
-  readonly source: string;
-  /** What was tried before, and why each was not taken. */
-  readonly rejected: readonly string[];
-}
+import { type EngineModule, versionProblem, wire } from "./wire.ts";
 
 const require = createRequire(import.meta.url);
-const { version }: { version: string } = require("../../package.json");
 
 /** The share of the machine's memory that tensors may take unless `setMemoryLimit` says otherwise. */
 const DEFAULT_MEMORY_SHARE = 0.9;
@@ -57,27 +40,6 @@ function memoryLimit(): number {
   return Math.floor(usable * DEFAULT_MEMORY_SHARE);
 }
 
-function wire(native: NativeModule): Engine {
-  for (const exported of Object.values(native)) {
-    if (
-      typeof exported === "function" &&
-      typeof exported.prototype === "object" &&
-      exported.prototype !== null
-    ) {
-      guardMembers(exported.prototype);
-    }
-  }
-  native.proposeMemoryLimit(memoryLimit());
-  const engine: Engine = {
-    ...native,
-    name: "node",
-    version: native.engineVersion(),
-    setTrampoline: (run) => native.setTrampoline(catching(run)),
-  };
-  guardMembers(engine);
-  return engine;
-}
-
 /**
  * Loads the addon. `HOOKLENS_NATIVE` names a file to take instead of searching; `HOOKLENS_DEVICE` is `cpu`, `cuda`, or
  * by default whichever works, CUDA first.
@@ -94,10 +56,10 @@ export function loadNative(env: Readonly<Record<string, string | undefined>> = p
   const rejected: string[] = [];
   for (const source of tried) {
     try {
-      const native: NativeModule = require(source);
-      const found = native.engineVersion();
-      if (found === version) return { engine: wire(native), source, rejected };
-      rejected.push(`${source}: is version ${found}, needed is ${version}`);
+      const native: EngineModule = require(source);
+      const problem = versionProblem(native.engineVersion());
+      if (problem === null) return { engine: wire(native, "node", memoryLimit()), source, rejected };
+      rejected.push(`${source}: ${problem}`);
     } catch (error) {
       rejected.push(`${source}: ${reason(error)}`);
     }
@@ -105,7 +67,7 @@ export function loadNative(env: Readonly<Record<string, string | undefined>> = p
   const lines = rejected.map((line) => `\n  ${line}`).join("");
   throw new HooklensError(
     "engine_unavailable",
-    `no native engine of hooklens ${version} could be loaded for ${process.platform}-${process.arch}` +
+    `no native engine of hooklens ${VERSION} could be loaded for ${process.platform}-${process.arch}` +
       ` (Node ${process.versions.node}). Install hooklens without --omit=optional, or in a checkout run` +
       ` \`npm run build\`. Tried:${lines}`,
     { platform: process.platform, arch: process.arch, tried: rejected },

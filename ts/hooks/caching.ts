@@ -5,6 +5,7 @@ import type { ActivationMap } from "../cache/activation-map.ts";
 import type { CaptureOptions, DType, EngineCache } from "../engine/engine.ts";
 import { type HooklensError, hooklensError } from "../engine/errors.ts";
 import type { TransformerKeys, TransformerPoints } from "../models/transformer-points.ts";
+import { describe } from "../tensor/base.ts";
 import type { Range } from "../tensor/indexing.ts";
 import { keep } from "../tensor/memory.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -100,11 +101,17 @@ export const CACHE_KEYS: ReadonlySet<string> = new Set([
   "returnCacheObject",
 ]);
 
+/** A list or an object of numbers in full, as far as JSON knows a form for it. */
+function shown(value: unknown): string {
+  try {
+    return JSON.stringify(value)?.slice(0, 200) ?? describe(value);
+  } catch {
+    return describe(value);
+  }
+}
+
 function invalid(what: string, expected: string, got: unknown): HooklensError {
-  return hooklensError(
-    "invalid_argument",
-    `${what}: expected ${expected}, got ${JSON.stringify(got)?.slice(0, 200)}`,
-  );
+  return hooklensError("invalid_argument", `${what}: expected ${expected}, got ${shown(got)}`);
 }
 
 function enginePosSlice(slice: PosSlice): NonNullable<CaptureOptions["posSlice"]> {

@@ -58,3 +58,31 @@ export class LensHandle {
     this.remove();
   }
 }
+
+/**
+ * The hooks that one call attached to several points: a list of their handles that can be detached together, as one
+ * handle can.
+ */
+export class HookHandles extends Array<LensHandle> implements Disposable {
+  /** What `map`, `filter` and their like give is a plain array. @internal */
+  static override get [Symbol.species](): ArrayConstructor {
+    return Array;
+  }
+
+  /** Detaches all of them, last first. A second call does nothing. */
+  remove(): void {
+    for (const handle of this.toReversed()) handle.remove();
+  }
+
+  /** Lets `using handles = …` detach the hooks at the end of the block. */
+  [Symbol.dispose](): void {
+    this.remove();
+  }
+}
+
+/** Handles as one list. Internal. */
+export function together(handles: readonly LensHandle[]): HookHandles {
+  const list = new HookHandles();
+  for (const handle of handles) list.push(handle);
+  return list;
+}

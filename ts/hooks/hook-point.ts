@@ -2,7 +2,8 @@
 
 import type { DType } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
-import { handleOf, isTensor, wrap } from "../tensor/base.ts";
+import { requireIterable, requireText } from "../tensor/arguments.ts";
+import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { checkFlags } from "./call-options.ts";
@@ -98,8 +99,8 @@ export function checkDir(dir: unknown, both: boolean): void {
   if (dir === "fwd" || dir === "bwd" || (both && dir === "both")) return;
   throw hooklensError(
     "invalid_argument",
-    `Invalid direction '${String(dir)}': expected 'fwd'${both ? ", 'bwd' or 'both'" : " or 'bwd'"}`,
-    { dir: String(dir) },
+    `Invalid direction ${describe(dir)}: expected 'fwd'${both ? ", 'bwd' or 'both'" : " or 'bwd'"}`,
+    { dir: describe(dir) },
   );
 }
 
@@ -142,7 +143,9 @@ export class HookPoint<const A extends Axes = Axes> extends Module {
   constructor(axes?: A, options: PointOptions = {}) {
     super();
     checkOptionKeys("HookPoint", options, ["default", "splits"]);
+    if (axes !== undefined && axes !== null) requireIterable("HookPoint", "names of axes", axes);
     this.#axes = Object.freeze([...(axes ?? [])]);
+    for (const axis of this.#axes) requireText("HookPoint", "names of axes", axis);
     this.#default = options.default ?? true;
     this.#splits = options.splits ?? false;
   }

@@ -20,7 +20,7 @@ import {
   type RunWithCacheOptions,
 } from "./caching.ts";
 import { checkFlags } from "./call-options.ts";
-import type { LensHandle } from "./handle.ts";
+import { type HookHandles, type LensHandle, together } from "./handle.ts";
 import {
   Capture,
   type Hook,
@@ -38,7 +38,7 @@ import { warn } from "./logger.ts";
 import { Module } from "./module.ts";
 import type { Axes, AxesAt, PointsOf } from "./names.ts";
 import { HookScope, within } from "./scope.ts";
-import { type Chosen, type NamesFilter, PointTable } from "./selection.ts";
+import { type Chosen, type NamesFilter, PointTable, settledFilter } from "./selection.ts";
 
 /** The axes of what passes the points that a target means, where one name says it. */
 export type AxesOfTarget<P, Target> = Target extends string
@@ -228,16 +228,22 @@ export abstract class HookedRoot extends Module {
   /**
    * Attaches a hook to one point by name, or to all that a pattern or predicate matches, in the order of the points.
    *
-   * @returns the handles.
+   * @returns the handles, one for each point, whose `remove()` detaches all of them. Whatever attaches hooks gives
+   *   something with `remove()` that `using` ends: {@link HookPoint.addHook} one handle, this a list of them.
+   * @example
+   * ```ts
+   * const handles = model.addHook("blocks.*.attn.hook_z", (z) => z.mul(0.5));
+   * handles.remove();
+   * ```
    * @throws `unknown_hook` with the nearest names; `invalid_names_filter` for a pattern that matches nothing.
    */
   addHook<const Target extends HookTarget<PointsOf<this>>>(
     target: Target,
     hook: Hook<AxesOfTarget<PointsOf<this>, Target>>,
     options: AddHookOptions = {},
-  ): LensHandle[] {
+  ): HookHandles {
     checkAddOptions(options);
-    return this.#add(this.#points().choose(target), hook as Hook, options);
+    return together(this.#add(this.#points().choose(target), hook as Hook, options));
   }
 
   /** {@link addHook} with `isPermanent`: the hook survives `resetHooks()`. */
@@ -245,7 +251,7 @@ export abstract class HookedRoot extends Module {
     target: Target,
     hook: Hook<AxesOfTarget<PointsOf<this>, Target>>,
     options: { readonly dir?: HookDir } = {},
-  ): LensHandle[] {
+  ): HookHandles {
     return this.addHook(target, hook, { ...options, isPermanent: true });
   }
 
@@ -472,8 +478,9 @@ export abstract class HookedRoot extends Module {
     return this.#cachingHooks(options as IntoCacheOptions) as CachingHooks<Cache>;
   }
 
-  #cachingHooks(options: IntoCacheOptions): CachingHooks<ActivationMap | Map<string, Tensor>> {
-    checkOptionKeys("getCachingHooks", options, CACHING_KEYS);
+  #cachingHooks(given: IntoCacheOptions): CachingHooks<ActivationMap | Map<string, Tensor>> {
+    checkOptionKeys("getCachingHooks", given, CACHING_KEYS);
+    const options = { ...given, namesFilter: settledFilter(given.namesFilter) ?? null };
     const cache: unknown = options.cache ?? this.newCache(options);
     if (!(cache instanceof ActivationMap || cache instanceof Map)) {
       throw hooklensError(

@@ -1,14 +1,18 @@
 /** Interventions in files: JSON, and beside it the tensors as safetensors. */
 
-import { readFile, writeFile } from "node:fs/promises";
 import { hooklensError } from "../engine/errors.ts";
-import { requireObject, requireText } from "../tensor/arguments.ts";
+import { files } from "../platform/platform.ts";
+import { requireIterable, requireObject, requireText } from "../tensor/arguments.ts";
+import { describe } from "../tensor/base.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { Intervention } from "./interventions.ts";
 import { readStateDict, writeStateDict } from "./state-file.ts";
 
 /** Interventions by the names of the points they are for. */
 export type InterventionTable = { readonly [name: string]: Intervention | readonly Intervention[] };
+
+const INSTEAD =
+  "each intervention has toJSON() and tensors, and Intervention.fromJSON makes it again of the two";
 
 function tensorFile(path: string): string {
   return `${path.replace(/\.json$/, "")}.safetensors`;
@@ -21,11 +25,21 @@ function tensorFile(path: string): string {
 export async function saveInterventions(path: string, table: InterventionTable): Promise<void> {
   requireText("saveInterventions", "the path of a file", path);
   requireObject("saveInterventions", "an object of names and interventions", table);
+  const { writeText } = files("saveInterventions", INSTEAD);
   const tensors = new Map<string, Tensor>();
   const written: Record<string, unknown[]> = {};
   for (const [name, value] of Object.entries(table)) {
-    const list: readonly Intervention[] = value instanceof Intervention ? [value] : value;
+    if (!(value instanceof Intervention)) {
+      requireIterable(`saveInterventions: '${name}'`, "an intervention or a list of them", value);
+    }
+    const list: readonly Intervention[] = value instanceof Intervention ? [value] : [...value];
     written[name] = list.map((intervention, i) => {
+      if (!(intervention instanceof Intervention)) {
+        throw hooklensError(
+          "invalid_argument",
+          `saveInterventions: '${name}': expected an intervention, got ${describe(intervention)}; functions cannot be saved`,
+        );
+      }
       const bound = intervention.bind(name);
       const names = bound.tensors.map((_, n) => `${name}/${i}/${n}`);
       for (const [n, tensor] of bound.tensors.entries()) tensors.set(`${name}/${i}/${n}`, tensor);
@@ -33,7 +47,7 @@ export async function saveInterventions(path: string, table: InterventionTable):
     });
   }
   if (tensors.size > 0) writeStateDict(tensorFile(path), tensors);
-  await writeFile(path, `${JSON.stringify({ interventions: written }, null, 2)}\n`);
+  await writeText(path, `${JSON.stringify({ interventions: written }, null, 2)}\n`);
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
@@ -46,10 +60,12 @@ function isRecord(value: unknown): value is Record<string, unknown> {
  * @throws `invalid_file` if it is not of that form, `invalid_intervention` for an intervention that does not exist.
  */
 export async function loadInterventions(path: string): Promise<Record<string, Intervention[]>> {
+  requireText("loadInterventions", "the path of a file", path);
   const invalid = (detail: string) => hooklensError("invalid_file", `${path}: ${detail}`, { path, detail });
+  const { readText } = files("loadInterventions", INSTEAD);
   let json: unknown;
   try {
-    json = JSON.parse(await readFile(path, "utf8"));
+    json = JSON.parse(await readText(path));
   } catch (error) {
     if (error instanceof SyntaxError) throw invalid(`is no JSON: ${error.message}`);
     throw hooklensError("missing_file", `${path}: cannot be read`, { path, detail: String(error) });

@@ -18,7 +18,7 @@
  * At a backward hook they edit the gradient.
  */
 
-import type { ActivationMap } from "../cache/activation-map.ts";
+import { ActivationMap } from "../cache/activation-map.ts";
 import type { EngineTensor } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
 import { requireIterable, requireObject } from "../tensor/arguments.ts";
@@ -205,9 +205,10 @@ export class Intervention {
     if (!isSpec(json)) {
       throw hooklensError(
         "invalid_intervention",
-        `expected the JSON of an intervention, got ${JSON.stringify(json)}`,
+        `expected the JSON of an intervention, got ${describe(json)}`,
       );
     }
+    requireIterable("Intervention.fromJSON", "a list of tensors", tensors);
     for (const value of Object.values(json)) {
       if (isRef(value) && tensors[value.tensor] === undefined) {
         throw hooklensError(
@@ -348,7 +349,12 @@ export function meanAblate(over: readonly string[] | Tensor = ["batch", "pos"]):
  */
 export function patchFrom(source: Tensor | ActivationMap): Intervention {
   const spec = { kind: "patch", source: { tensor: 0 } } as const;
-  return isTensor(source) ? new Intervention(spec, [source]) : new Intervention(spec, [], source);
+  if (isTensor(source)) return new Intervention(spec, [source]);
+  if (source instanceof ActivationMap) return new Intervention(spec, [], source);
+  throw hooklensError(
+    "invalid_intervention",
+    `patchFrom: expected a Tensor or a cache of runWithCache, got ${describe(source)}`,
+  );
 }
 
 /** Settings of {@link knockOutEdges}. */

@@ -1,5 +1,7 @@
 /** Where warnings go. */
 
+import { requireFunction, requireObject } from "../tensor/arguments.ts";
+
 /** Receives the library's warnings. */
 export interface Logger {
   /** Something is probably not what was meant, and the call goes on. */
@@ -13,6 +15,8 @@ let current: Logger = { warn: (message) => console.warn(`hooklens: ${message}`) 
  * `console.warn`.
  */
 export function setLogger(logger: Logger): Logger {
+  requireObject("setLogger", "an object with a function warn", logger);
+  requireFunction("setLogger: warn", logger.warn);
   const before = current;
   current = logger;
   return before;

@@ -69,6 +69,11 @@ export class HookScope<Model = unknown> implements Disposable {
     if (errors.length > 0) throw errors[0];
   }
 
+  /** The same as {@link dispose}: whatever attaches hooks gives something with `remove()`. */
+  remove(): void {
+    this.dispose();
+  }
+
   /** Lets `using scope = model.hooks(…)` end the scope with the block. */
   [Symbol.dispose](): void {
     this.dispose();

@@ -15,6 +15,12 @@ import type { Glob, NameOf } from "./names.ts";
  */
 export type NamesFilter<P = unknown> = null | HookTarget<P> | Iterable<NameOf<P> | Glob | RegExp | HookPoint>;
 
+/** A filter that can be read several times: what can be gone through only once becomes a list. */
+export function settledFilter<P>(filter: NamesFilter<P> | undefined): NamesFilter<P> | undefined {
+  if (typeof filter !== "object" || filter === null || !(Symbol.iterator in filter)) return filter;
+  return [...filter];
+}
+
 /** A chosen point and the name that its root gives it. */
 export interface Chosen {
   readonly name: string;

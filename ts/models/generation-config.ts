@@ -1,21 +1,30 @@
 /** What a model's folder says about writing text. */
 
-import { join } from "node:path";
+import { hooklensError } from "../engine/errors.ts";
+import type { Files } from "../platform/platform.ts";
 import { readJson } from "../text/tokenizer.ts";
 
-/** The ids in `eos_token_id`, which files write as a number or as a list. */
-function stopIds(config: Readonly<Record<string, unknown>> | null): readonly number[] {
-  const value: unknown = config?.["eos_token_id"];
+/**
+ * The ids in `eos_token_id`, which files write as a number or as a list. Those below 0, which some files have for "none",
+ * end nothing.
+ */
+async function stopIds(files: Files, path: string): Promise<readonly number[]> {
+  const config = await readJson(files, path);
+  const value: unknown = config?.["eos_token_id"] ?? [];
   const ids: readonly unknown[] = Array.isArray(value) ? value : [value];
-  return ids.filter((id) => typeof id === "number" && Number.isSafeInteger(id) && id >= 0) as number[];
+  if (!ids.every((id): id is number => Number.isSafeInteger(id))) {
+    const detail = `eos_token_id: expected a token id, a list of them or null, got ${JSON.stringify(value)}`;
+    throw hooklensError("invalid_file", `${path}: ${detail}`, { path, key: "eos_token_id", detail });
+  }
+  return ids.filter((id) => id >= 0);
 }
 
 /**
  * The tokens that end a text, from `generation_config.json` or else `config.json`; none if neither says.
  *
- * @throws `invalid_file` for a file that is no JSON.
+ * @throws `invalid_file` for a file that is no JSON, or an `eos_token_id` that is no id.
  */
-export async function readStopIds(folder: string): Promise<readonly number[]> {
-  const own = stopIds(await readJson(join(folder, "generation_config.json")));
-  return own.length > 0 ? own : stopIds(await readJson(join(folder, "config.json")));
+export async function readStopIds(files: Files, folder: string): Promise<readonly number[]> {
+  const own = await stopIds(files, files.join(folder, "generation_config.json"));
+  return own.length > 0 ? own : await stopIds(files, files.join(folder, "config.json"));
 }

@@ -1,6 +1,5 @@
 /** Built-in transformers. */
 
-import { setImmediate as turn } from "node:timers/promises";
 import { ActivationCache, type CacheSource } from "../cache/activation-cache.ts";
 import { type CacheMeta, filterText } from "../cache/cache-meta.ts";
 import { engine } from "../engine/current.ts";
@@ -18,6 +17,9 @@ import { HookPoint } from "../hooks/hook-point.ts";
 import { HookStore } from "../hooks/hook-store.ts";
 import { type HookedRoot, type Recording, SCOPE_KEYS } from "../hooks/hooked-root.ts";
 import type { Recorded } from "../hooks/names.ts";
+import { settledFilter } from "../hooks/selection.ts";
+import { files, platform } from "../platform/platform.ts";
+import { requireFunction } from "../tensor/arguments.ts";
 import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
 import { enableGrad, isGradEnabled, noGrad } from "../tensor/gradients.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -95,11 +97,13 @@ export class HookedTransformer extends TransformerGeneration {
         `fromPretrained: expected the path of a folder, got ${describe(model)}`,
       );
     }
-    const folder = folderOf(model);
+    const found = files("fromPretrained", "fromConfig makes a model without files");
+    const folder = folderOf(found, model);
     const loaded = await loadModel(folder, options);
-    const tokenizer =
-      options.tokenizer === undefined ? await Tokenizer.fromDirectory(folder) : options.tokenizer;
-    return new HookedTransformer(loaded, tokenizer, await readStopIds(folder));
+    const { tokenizer: given, maxTokenizerBytes } = options;
+    const limit = maxTokenizerBytes === undefined ? {} : { maxBytes: maxTokenizerBytes };
+    const tokenizer = given === undefined ? await Tokenizer.fromDirectory(folder, limit) : given;
+    return new HookedTransformer(loaded, tokenizer, await readStopIds(found, folder));
   }
 
   /**
@@ -153,6 +157,10 @@ export class HookedTransformer extends TransformerGeneration {
     around: <Result>(piece: () => Result) => Result,
   ): Promise<ForwardOutput<R, Stop>> {
     const { signal, onProgress } = options;
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      throw hooklensError("invalid_argument", `signal: expected an AbortSignal, got ${describe(signal)}`);
+    }
+    if (onProgress !== undefined) requireFunction("onProgress", onProgress);
     signal?.throwIfAborted();
     // Whether operations are recorded is decided here: while this waits, others may have switched it.
     const mode = isGradEnabled() ? enableGrad : noGrad;
@@ -163,7 +171,7 @@ export class HookedTransformer extends TransformerGeneration {
         const more = around(() => mode(() => run.step()));
         onProgress?.({ done, total });
         if (!more) break;
-        await turn();
+        await platform().turn();
         signal?.throwIfAborted();
       }
       const result = around(() => mode(() => run.finish()));
@@ -181,7 +189,7 @@ export class HookedTransformer extends TransformerGeneration {
     this.#hooks.holdRecorded();
     const outputs = {
       logits: logits === null ? null : wrap(logits, ["batch", "pos", "d_vocab"]),
-      loss: loss === null ? null : wrap(loss),
+      loss: loss === null ? null : wrap(loss, loss.shape.length === 2 ? ["batch", "pos"] : []),
       residual: residual === null ? null : wrap(residual, ["batch", "pos", "d_model"]),
     };
     const given =
@@ -301,7 +309,8 @@ export class HookedTransformer extends TransformerGeneration {
     inPieces = false,
   ): Recording | Promise<Recording> {
     const split = splitOptions([input, options], CACHE_KEYS);
-    const caching: RunWithCacheOptions = split.options;
+    const { namesFilter, ...others }: RunWithCacheOptions = split.options;
+    const caching: RunWithCacheOptions = { ...others, namesFilter: settledFilter(namesFilter) ?? null };
     if (caching.inclBwd === true) checkScalar(options);
     const tokens = this.#tokensOf(input, options);
     // The ids as they were cached: text is encoded once.

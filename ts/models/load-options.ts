@@ -1,10 +1,9 @@
 /** What loading a model takes, checked before the engine sees it. */
 
-import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import type { DType, LoadRequest } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
 import { checkKeys } from "../hooks/call-options.ts";
+import type { Files } from "../platform/platform.ts";
 import { describe } from "../tensor/base.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import type { Progress } from "./forward-options.ts";
@@ -46,6 +45,11 @@ export interface LoadOptions extends ModelOptions {
    * the loading.
    */
   readonly onProgress?: (progress: Progress) => void;
+  /**
+   * How large `tokenizer.json` may be, in bytes: reading it takes several times that.
+   * @default 100_000_000
+   */
+  readonly maxTokenizerBytes?: number;
   /** Ends the loading with the signal's reason. */
   readonly signal?: AbortSignal;
 }
@@ -56,9 +60,9 @@ const BUILTIN_MODELS: readonly string[] = ["tiny", "induction"];
 const builtinNames = BUILTIN_MODELS.map((name) => `${BUILTIN}${name}`).join(" and ");
 
 /** The folder of a built-in model, or the path itself. */
-export function folderOf(model: string): string {
+export function folderOf(files: Files, model: string): string {
   if (!model.startsWith(BUILTIN)) {
-    if (existsSync(model)) return model;
+    if (files.exists(model)) return model;
     throw hooklensError(
       "missing_file",
       `there is no folder '${model.slice(0, 200)}'; names of models on a hub are not supported yet, only folders, ${builtinNames}`,
@@ -73,11 +77,18 @@ export function folderOf(model: string): string {
       { path: model },
     );
   }
-  return fileURLToPath(new URL(`../../models/${name}`, import.meta.url));
+  return files.builtin(name);
 }
 
 const MODEL_KEYS: ReadonlySet<string> = new Set(["dtype", "device", "tokenizer"]);
-const LOAD_KEYS: ReadonlySet<string> = new Set(["process", "firstNLayers", "nCtx", "onProgress", "signal"]);
+const LOAD_KEYS: ReadonlySet<string> = new Set([
+  "process",
+  "firstNLayers",
+  "nCtx",
+  "onProgress",
+  "maxTokenizerBytes",
+  "signal",
+]);
 const WEIGHT_DTYPES: readonly unknown[] = ["float32", "float64", "float16", "bfloat16"];
 
 /** Where the weights go and as what. */
@@ -89,8 +100,8 @@ interface Placement {
 /** What the engine is told of how to load. */
 export function loadRequest(what: string, options: LoadOptions): LoadRequest {
   checkKeys(what, options, [MODEL_KEYS, LOAD_KEYS]);
-  const { process, firstNLayers, nCtx, onProgress, signal } = options;
-  for (const [option, value] of Object.entries({ firstNLayers, nCtx })) {
+  const { process, firstNLayers, nCtx, onProgress, maxTokenizerBytes, signal } = options;
+  for (const [option, value] of Object.entries({ firstNLayers, nCtx, maxTokenizerBytes })) {
     if (value === undefined || (Number.isSafeInteger(value) && value > 0)) continue;
     throw hooklensError(
       "invalid_argument",

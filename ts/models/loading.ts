@@ -60,7 +60,7 @@ async function attempt(loading: EngineLoading): Promise<EngineModel> {
 class ProgressReports {
   readonly #loading: EngineLoading;
   readonly #report: NonNullable<LoadOptions["onProgress"]> | undefined;
-  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #timer: ReturnType<typeof setInterval> | undefined;
   #thrown: { readonly value: unknown } | null = null;
 
   constructor(loading: EngineLoading, report: LoadOptions["onProgress"]) {

@@ -1,9 +1,9 @@
 /** Writing text. */
 
-import { setImmediate as turn } from "node:timers/promises";
 import type { EngineGeneration, EngineGenerationStep, EngineModel } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
 import { checkKeys } from "../hooks/call-options.ts";
+import { platform } from "../platform/platform.ts";
 import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type Batch, fromIds, type Ids, idsOf, type Tokens } from "../text/batch.ts";
@@ -147,7 +147,7 @@ export abstract class TransformerGeneration extends TransformerText {
           yield { step, tokens: made.tokens, text, finished, logits };
           step++;
         }
-        await turn();
+        await platform().turn();
         signal?.throwIfAborted();
       }
     } finally {

@@ -228,13 +228,15 @@ export abstract class TransformerText extends TransformerModules {
   getTokenPosition(
     token: string | number,
     input: string | readonly number[] | Tensor,
-    { mode = "first", ...options }: TokenPositionOptions = {},
+    options: TokenPositionOptions = {},
   ): number {
+    checkOptionKeys("getTokenPosition", options, [...TOKEN_KEYS, "mode"]);
+    const { mode = "first", ...reading } = options;
     if (mode !== "first" && mode !== "last") {
       throw hooklensError("invalid_argument", `mode: expected 'first' or 'last', got ${describe(mode)}`);
     }
     const id = this.#singleId("getTokenPosition", token);
-    const row = this.#row("getTokenPosition", input, options);
+    const row = this.#row("getTokenPosition", input, reading);
     const position = mode === "first" ? row.indexOf(id) : row.lastIndexOf(id);
     if (position >= 0) return position;
     const got = typeof token === "string" ? `'${token}' (${id})` : id;

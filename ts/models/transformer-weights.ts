@@ -281,8 +281,8 @@ export abstract class TransformerWeights extends HookedRoot {
     checkFlags({ mlpInput, includeMlpBiases });
     const { n_layers, attn_only, d_model } = this.cfg;
     const last = mlpInput ? n_layers - 1 : n_layers;
-    const stop = layer < 0 ? layer + n_layers : layer;
-    if (!Number.isInteger(layer) || stop < 0 || stop > last) {
+    const stop = !Number.isInteger(layer) ? Number.NaN : layer < 0 ? layer + n_layers : layer;
+    if (Number.isNaN(stop) || stop < 0 || stop > last) {
       throw hooklensError(
         "index_out_of_range",
         `accumulatedBias: layer ${describe(layer)} is outside 0 to ${last}${mlpInput ? ": after the last block there is no MLP input" : ""}`,

@@ -1,6 +1,7 @@
 /** Axis names in types: how `["batch", "pos", "head"]` changes when an operation removes or moves an axis. */
 
 import { HooklensError } from "../engine/errors.ts";
+import { describe } from "./base.ts";
 import { checkOptionKeys } from "./option-keys.ts";
 
 /** An axis, by number (negative from the back) or by name. */
@@ -85,6 +86,12 @@ type AfterDim<Axes extends readonly string[], R> = R extends { readonly dim: inf
 /** The axis number that `dim` means in a tensor with these axes. Numbers pass through: the engine checks them. */
 export function dimNumber(axes: readonly string[], dim: number | string): number {
   if (typeof dim === "number") return dim;
+  if (typeof dim !== "string") {
+    throw new HooklensError(
+      "invalid_argument",
+      `expected an axis, by number or by name, got ${describe(dim)}`,
+    );
+  }
   const at = axes.indexOf(dim);
   if (at >= 0) return at;
   const known =
@@ -102,7 +109,13 @@ export function dimNumbers(
 ): number | number[] | null {
   if (dim === null || dim === undefined) return null;
   if (typeof dim === "number" || typeof dim === "string") return dimNumber(axes, dim);
-  return dim.map((d) => dimNumber(axes, d));
+  if (!Array.isArray(dim)) {
+    throw new HooklensError(
+      "invalid_argument",
+      `expected an axis, by number or by name, or a list of them, got ${describe(dim)}`,
+    );
+  }
+  return Array.from<number | string, number>(dim, (d) => dimNumber(axes, d));
 }
 
 /** An {@link Over} taken apart, with axis numbers. */

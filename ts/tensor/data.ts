@@ -2,10 +2,8 @@
 
 import type { Bits, DeviceName, DType } from "../engine/engine.ts";
 import { HooklensError } from "../engine/errors.ts";
-import type { MediaBundle } from "../viz/picture.ts";
 import { requireText } from "./arguments.ts";
-import { handleOf, wrap } from "./base.ts";
-import { tensorBundle } from "./display.ts";
+import { describe, handleOf, wrap } from "./base.ts";
 import { type NestedOfRank, nest } from "./nested.ts";
 import { NeuralOps } from "./neural.ts";
 import { callEngine, run } from "./operation.ts";
@@ -97,7 +95,7 @@ export abstract class DataOps<
     if (rank !== undefined && rank !== shape.length) {
       throw new HooklensError(
         "rank_mismatch",
-        `toArray: expected rank ${rank}, got shape [${shape.join(", ")}]`,
+        `toArray: expected rank ${describe(rank)}, got shape [${shape.join(", ")}]`,
         {
           expected: rank,
           got: [...shape],
@@ -154,11 +152,6 @@ export abstract class DataOps<
     if (depth < 0) return `[Tensor ${this.dtype} [${this.shape.join(", ")}]]`;
     const threshold = maxArrayLength === undefined ? 100 : (maxArrayLength ?? Number.MAX_SAFE_INTEGER);
     return handleOf(this).display(Math.min(threshold, Number.MAX_SAFE_INTEGER));
-  }
-
-  /** What notebooks show: shape, dtype and a heat map, or the viewer of attention patterns. @internal */
-  [Symbol.for("Jupyter.display")](this: Tensor): MediaBundle {
-    return tensorBundle(this);
   }
 
   /** Throws: JSON of a whole model's activations is never what was meant. Use {@link toArray}. */

@@ -16,8 +16,9 @@ export function cat<Axes extends readonly string[], D extends DType>(
   dim: Dim<Axes> = 0,
 ): Tensor<Axes, D> {
   requireIterable("cat", "a list of tensors", tensors);
-  const axes = tensors[0]?.axes ?? [];
-  return run("cat", tensors, { dim: dimNumber(axes, dim) }, axes);
+  const list = [...tensors];
+  const axes = list[0] === undefined ? [] : requireTensor(list[0]).axes;
+  return run("cat", list, { dim: dimNumber(axes, dim) }, axes);
 }
 
 /** Joins tensors of equal shape along a new axis before axis `dim`; -1 puts it last. */
@@ -26,7 +27,7 @@ export function stack<D extends DType>(
   dim = 0,
 ): Tensor<readonly string[], D> {
   requireIterable("stack", "a list of tensors", tensors);
-  return run("stack", tensors, { dim });
+  return run("stack", [...tensors], { dim });
 }
 
 /**

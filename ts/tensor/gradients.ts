@@ -2,7 +2,7 @@
 
 import { engine } from "../engine/current.ts";
 import { HooklensError } from "../engine/errors.ts";
-import { requireFunction } from "./arguments.ts";
+import { requireFunction, requireIterable } from "./arguments.ts";
 import { handleOf, wrap } from "./base.ts";
 import { isThenable } from "./memory.ts";
 import { checkOptionKeys } from "./option-keys.ts";
@@ -112,14 +112,11 @@ export function grad(
   options: GradOptions = {},
 ): (Tensor | null)[] {
   checkOptionKeys("grad", options, ["gradient", "retainGraph", "allowUnused"]);
+  requireIterable("grad", "a list of inputs", inputs);
+  const asked = [...inputs];
   const seed = options.gradient ? handleOf(options.gradient) : null;
-  const found = engine().gradients(
-    handleOf(output),
-    seed,
-    inputs.map(handleOf),
-    options.retainGraph ?? false,
-  );
-  const grads = found.map((handle, i) => (handle === null ? null : wrap(handle, inputs[i]?.axes)));
+  const found = engine().gradients(handleOf(output), seed, asked.map(handleOf), options.retainGraph ?? false);
+  const grads = found.map((handle, i) => (handle === null ? null : wrap(handle, asked[i]?.axes)));
   const missing = grads.indexOf(null);
   if (missing >= 0 && !options.allowUnused) {
     for (const other of grads) other?.dispose();

@@ -12,7 +12,7 @@
 import { engine } from "../engine/current.ts";
 import { HooklensError } from "../engine/errors.ts";
 import { requireFunction } from "./arguments.ts";
-import { isTensor } from "./base.ts";
+import { describe, isTensor } from "./base.ts";
 import { closeScope, openScope, untrack } from "./scopes.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -77,10 +77,10 @@ export function memory(): MemoryUse {
  * lifts the limit.
  */
 export function setMemoryLimit(bytes: number): void {
-  if (!(bytes >= 0 && bytes <= Number.MAX_SAFE_INTEGER)) {
+  if (typeof bytes !== "number" || !(bytes >= 0 && bytes <= Number.MAX_SAFE_INTEGER)) {
     throw new HooklensError(
       "invalid_argument",
-      `setMemoryLimit: expected a number of bytes from 0 to ${Number.MAX_SAFE_INTEGER}, got ${bytes}`,
+      `setMemoryLimit: expected a number of bytes from 0 to ${Number.MAX_SAFE_INTEGER}, got ${describe(bytes)}`,
     );
   }
   engine().setMemoryLimit(Math.floor(bytes));

@@ -1,10 +1,11 @@
 /** Text to token ids and back, by the tokenizer that a model was trained with. */
 
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { Tokenizer as Encoder } from "@huggingface/tokenizers";
-import { hooklensError } from "../engine/errors.ts";
+import { HooklensError, hooklensError } from "../engine/errors.ts";
+import { type Files, files } from "../platform/platform.ts";
 import { requireText } from "../tensor/arguments.ts";
+import { describe } from "../tensor/base.ts";
+import { checkOptionKeys } from "../tensor/option-keys.ts";
 
 /** On which side short texts of a batch are filled up. */
 export type PaddingSide = "left" | "right";
@@ -27,17 +28,38 @@ export interface DecodeOptions {
   readonly skipSpecialTokens?: boolean;
 }
 
+/** Bytes of a JSON file of a model's folder: the largest vocabularies in use take a third of it. */
+export const DEFAULT_LIMIT = 100_000_000;
+
+/** Settings of {@link Tokenizer.fromDirectory}. */
+export interface TokenizerFileOptions {
+  /**
+   * How large each file may be, in bytes.
+   * @default 100_000_000
+   */
+  readonly maxBytes?: number;
+}
+
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** The JSON object in a file; null if there is no such file. */
-export async function readJson(path: string): Promise<Record<string, unknown> | null> {
+export async function readJson(
+  { exists, readText }: Files,
+  path: string,
+  limit: number = DEFAULT_LIMIT,
+): Promise<Record<string, unknown> | null> {
+  if (!exists(path)) return null;
   let text: string;
   try {
-    text = await readFile(path, "utf8");
-  } catch {
-    return null;
+    text = await readText(path, limit);
+  } catch (error) {
+    if (error instanceof HooklensError) throw error;
+    throw hooklensError("invalid_file", `${path}: cannot be read: ${String(error)}`, {
+      path,
+      detail: String(error),
+    });
   }
   let json: unknown;
   try {
@@ -131,14 +153,33 @@ export class Tokenizer {
   /**
    * Reads `tokenizer.json` and `tokenizer_config.json` of a model folder; null if there is no tokenizer.
    *
-   * @throws `invalid_file` for a file that is not what it claims to be.
+   * The patterns that split text are run as the file has them, and one that was made to be slow is slow: of folders that
+   * you do not trust take the weights alone (`fromPretrained(folder, { tokenizer: null })`), or encode in a worker.
+   *
+   * @throws `invalid_file` for a file that is not what it claims to be, or larger than `maxBytes`; `no_file_system` in a
+   *   page.
    */
-  static async fromDirectory(directory: string): Promise<Tokenizer | null> {
+  static async fromDirectory(
+    directory: string,
+    options: TokenizerFileOptions = {},
+  ): Promise<Tokenizer | null> {
     requireText("fromDirectory", "the path of a folder", directory);
-    const path = join(directory, "tokenizer.json");
-    const tokenizer = await readJson(path);
+    checkOptionKeys("fromDirectory", options, ["maxBytes"]);
+    const { maxBytes = DEFAULT_LIMIT } = options;
+    if (typeof maxBytes !== "number" || !(maxBytes > 0)) {
+      throw hooklensError(
+        "invalid_argument",
+        `maxBytes: expected a number of bytes above 0, got ${describe(maxBytes)}`,
+      );
+    }
+    const found = files(
+      "Tokenizer.fromDirectory",
+      "fetch tokenizer.json and give its content to new Tokenizer(…)",
+    );
+    const path = found.join(directory, "tokenizer.json");
+    const tokenizer = await readJson(found, path, maxBytes);
     if (tokenizer === null) return null;
-    const config = (await readJson(join(directory, "tokenizer_config.json"))) ?? {};
+    const config = (await readJson(found, found.join(directory, "tokenizer_config.json"), maxBytes)) ?? {};
     try {
       return new Tokenizer(tokenizer, config);
     } catch (error) {

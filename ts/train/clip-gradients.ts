@@ -1,4 +1,6 @@
-import { requireIterable } from "../tensor/arguments.ts";
+import { HooklensError } from "../engine/errors.ts";
+import { requireIterable, requireTensor } from "../tensor/arguments.ts";
+import { describe } from "../tensor/base.ts";
 import { noGrad } from "../tensor/gradients.ts";
 import { tidy } from "../tensor/memory.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -11,7 +13,13 @@ import type { Tensor } from "../tensor/tensor.ts";
  */
 export function clipGradients(parameters: Iterable<Tensor>, largest: number): number {
   requireIterable("clipGradients", "a list of parameters", parameters);
-  const trained = [...parameters].filter((parameter) => parameter.requiresGrad);
+  if (typeof largest !== "number" || !(largest > 0)) {
+    throw new HooklensError(
+      "invalid_argument",
+      `clipGradients: expected a norm above 0, got ${describe(largest)}`,
+    );
+  }
+  const trained = [...parameters].map(requireTensor).filter((parameter) => parameter.requiresGrad);
   return noGrad(() =>
     tidy(() => {
       const grads = trained.map((parameter) => [parameter, parameter.grad] as const);

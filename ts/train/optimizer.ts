@@ -4,8 +4,8 @@
  */
 
 import { HooklensError } from "../engine/errors.ts";
-import { requireIterable } from "../tensor/arguments.ts";
-import { isTensor } from "../tensor/base.ts";
+import { requireIterable, requireObject, requireTensor } from "../tensor/arguments.ts";
+import { describe, isTensor } from "../tensor/base.ts";
 import { noGrad } from "../tensor/gradients.ts";
 import { keep, tidy } from "../tensor/memory.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -77,14 +77,20 @@ export abstract class Optimizer<Options, Settings extends LearningRate> implemen
     const groups: Group<Settings>[] = [];
     let count = 0;
     // Without names, parameters are told apart by their place.
-    const named = (item: Tensor | NamedParameter): NamedParameter =>
-      isTensor(item) ? [String(count++), item] : item;
+    const named = (item: Tensor | NamedParameter): NamedParameter => {
+      if (isTensor(item)) return [String(count++), item];
+      const [first, second]: readonly unknown[] = Array.isArray(item) ? item : [];
+      if (typeof first === "string" && isTensor(second)) return [first, second];
+      throw this.#invalid(`expected a parameter or [name, parameter], got ${describe(item)}`);
+    };
     for (const item of trained) {
       if (isTensor(item)) single.push(named(item));
-      else if (Array.isArray(item)) single.push(item as unknown as NamedParameter);
+      else if (Array.isArray(item)) single.push(named(item as unknown as NamedParameter));
       else {
+        requireObject(name, "parameters or groups { parameters, … }", item);
         const group = item as ParameterGroup<Options>;
         const { parameters: _, ...own } = group as ParameterGroup<object>;
+        requireIterable(`${name}: a group`, "a list of its parameters", group.parameters);
         groups.push({
           settings: check({ ...options, ...own }),
           parameters: Array.from<Tensor | NamedParameter, NamedParameter>(group.parameters, named),
@@ -192,6 +198,10 @@ export abstract class Optimizer<Options, Settings extends LearningRate> implemen
    * has changed.
    */
   loadStateDict(state: OptimizerState): void {
+    const form = "what stateDict() gave";
+    requireObject("loadStateDict", form, state);
+    requireObject("loadStateDict: steps", `the numbers of steps in ${form}`, state.steps);
+    if (!(state.tensors instanceof Map)) throw this.#invalid(`loadStateDict: tensors: expected a Map`);
     const found = Object.entries(state.steps).map(([name, steps]) => {
       const slots = this.#slotNamesOf(name).map((slot) => [slot, this.#saved(state, name, slot)] as const);
       return { name, steps, slots };
@@ -211,6 +221,7 @@ export abstract class Optimizer<Options, Settings extends LearningRate> implemen
 
   #saved(state: OptimizerState, name: string, slot: string): Tensor {
     const value = state.tensors.get(`${name}.${slot}`);
+    if (value !== undefined) requireTensor(value);
     const wanted = new Map(this.#named()).get(name)?.shape.join(", ");
     if (value !== undefined && value.shape.join(", ") === wanted) return value;
     const got = value === undefined ? "nothing" : `shape [${value.shape.join(", ")}]`;

@@ -2,6 +2,8 @@
 
 import { HooklensError } from "../engine/errors.ts";
 import { requireObject } from "../tensor/arguments.ts";
+import { describe } from "../tensor/base.ts";
+import { checkOptionKeys } from "../tensor/option-keys.ts";
 
 /** Settings of {@link warmupCosine}. */
 export interface WarmupCosineOptions {
@@ -27,7 +29,15 @@ export interface WarmupCosineOptions {
  */
 export function warmupCosine(step: number, options: WarmupCosineOptions): number {
   requireObject("warmupCosine", "options with peak and steps", options);
+  checkOptionKeys("warmupCosine", options, ["peak", "steps", "warmup", "floor"]);
   const { peak, steps, warmup = 0, floor = 0 } = options;
+  for (const [name, value] of Object.entries({ step, peak, steps, warmup, floor })) {
+    if (typeof value === "number") continue;
+    throw new HooklensError(
+      "invalid_argument",
+      `warmupCosine: ${name}: expected a number, got ${describe(value)}`,
+    );
+  }
   if (!(step >= 0) || !(warmup >= 0) || !(steps > warmup)) {
     throw new HooklensError(
       "invalid_argument",

@@ -1,6 +1,8 @@
 /** Bars: probabilities of tokens, and signed numbers of positions. */
 
+import { hooklensError } from "../engine/errors.ts";
 import { requireIterable } from "../tensor/arguments.ts";
+import { describe } from "../tensor/base.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
 import { type Html, html } from "./html.ts";
 import { percent, signed } from "./numbers.ts";
@@ -35,6 +37,16 @@ export function tokenBarsHtml(tokens: readonly TokenProbability[], marked: (inde
 ${rows}</tbody></table>`;
 }
 
+/** Throws unless `token` is a token with its probability. Internal. */
+export function requireTokenProbability(what: string, token: unknown): void {
+  const { text, probability, logit = 0 }: Record<string, unknown> = { ...Object(token) };
+  if (typeof text === "string" && typeof probability === "number" && typeof logit === "number") return;
+  throw hooklensError(
+    "invalid_argument",
+    `${what}: expected tokens as { text, probability } with an optional logit, got ${describe(token)}`,
+  );
+}
+
 /** Settings of {@link tokenBars}. */
 export interface TokenBarsOptions {
   /** @default "Next token" */
@@ -56,9 +68,11 @@ export interface TokenBarsOptions {
 export function tokenBars(tokens: readonly TokenProbability[], options: TokenBarsOptions = {}): Picture {
   checkOptionKeys("tokenBars", options, ["title"]);
   requireIterable("tokenBars", "a list of tokens", tokens);
+  const list = [...tokens];
+  for (const token of list) requireTokenProbability("tokenBars", token);
   return new Picture(
     options.title ?? "Next token",
-    tokenBarsHtml(tokens, () => false),
+    tokenBarsHtml(list, () => false),
   );
 }
 

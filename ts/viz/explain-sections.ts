@@ -23,6 +23,30 @@ export function leftOut(shown: number, all: number, what: string): Html | null {
   return shown < all ? html`<p class="how">Shown are the last ${shown} of ${all} ${what}.</p>` : null;
 }
 
+/** Positions (the last ones) and rows (spread from the first to the last) of a table of layers by positions. */
+function tableOf<Row>(rows: readonly Row[], positions: number, { columns, lensCells }: Detail) {
+  const perRow = Math.floor(lensCells / Math.max(1, rows.length));
+  const width = Math.min(columns, Math.max(Math.min(8, columns), perRow), positions);
+  const height = Math.max(2, Math.floor(lensCells / Math.max(1, width)));
+  return { width, rows: spread(rows, height) };
+}
+
+/** At most `most` of a list, the first, the last, and others at equal distances. */
+function spread<Item>(list: readonly Item[], most: number): readonly Item[] {
+  if (list.length <= most) return list;
+  return Array.from(
+    { length: most },
+    (_, i) => list[Math.round((i * (list.length - 1)) / (most - 1))] as Item,
+  );
+}
+
+/** Says which rows a table shows, if not all. */
+function rowsLeftOut(shown: number, all: number): Html | null {
+  return shown < all
+    ? html`<p class="how">Shown are ${shown} of ${all} rows, spread over all layers.</p>`
+    : null;
+}
+
 /** The most probable next tokens. */
 export function nextSection({ next, answer }: ExplainReport): Html {
   const shown = next.some(({ id }) => id === answer.id) ? next.slice(0, 40) : [...next.slice(0, 39), answer];
@@ -31,9 +55,10 @@ export function nextSection({ next, answer }: ExplainReport): Html {
 
 /** The logit lens at the last position, and at all. */
 export const lensSections = {
-  last({ logitLens, answer }: ExplainReport): Html {
+  last({ logitLens, answer }: ExplainReport, { lensCells }: Detail): Html {
     const guesses = [0, 1, 2];
-    const rows = logitLens.map(({ blocks, top, answer: at }) => {
+    const shown = spread(logitLens, Math.max(2, Math.floor(lensCells / 4)));
+    const rows = shown.map(({ blocks, top, answer: at }) => {
       const cells = guesses.map((i) => {
         const guess = top[i];
         const text =
@@ -44,14 +69,15 @@ export const lensSections = {
       });
       return html`<tr><th scope="row">${layerName(blocks)}</th>${cells}<td class="num">${percent(at.probability)}</td><td class="num soft">${at.rank}</td></tr>\n`;
     });
-    return html`<section><h2>Logit lens at the last token</h2><p class="how">What the model would say if it stopped after each block, and where ${shortLabel(answer.text)} stands. Rank 0 is the best guess.</p>
+    return html`<section><h2>Logit lens at the last token</h2><p class="how">What the model would say if it stopped after each block, and where ${shortLabel(answer.text)} stands. Rank 0 is the best guess.</p>${rowsLeftOut(shown.length, logitLens.length)}
 <div class="scroll"><table class="guesses" aria-label="Logit lens at the last token"><thead><tr><th scope="col">after</th><th scope="col">best guesses</th><td class="second"></td><td class="third"></td><th scope="col">answer</th><th scope="col">rank</th></tr></thead><tbody>
 ${rows}</tbody></table></div></section>`;
   },
-  byPosition({ logitLens, tokens }: ExplainReport, { columns }: Detail): Html {
-    const shown = tokens.slice(-columns);
-    const layers = logitLens.map(({ blocks, best }) => ({ name: layerName(blocks), best }));
-    return html`<section id="lens"><h2>Logit lens</h2><p class="how">The best guess after each block (rows) for what follows each token (columns), and its probability.</p>${leftOut(shown.length, tokens.length, "positions")}${logitLensHtml(shown, layers)}</section>`;
+  byPosition({ logitLens, tokens }: ExplainReport, detail: Detail): Html {
+    const table = tableOf(logitLens, tokens.length, detail);
+    const shown = tokens.slice(-table.width);
+    const layers = table.rows.map(({ blocks, best }) => ({ name: layerName(blocks), best }));
+    return html`<section id="lens"><h2>Logit lens</h2><p class="how">The best guess after each block (rows) for what follows each token (columns), and its probability.</p>${leftOut(shown.length, tokens.length, "positions")}${rowsLeftOut(layers.length, logitLens.length)}${logitLensHtml(shown, layers)}</section>`;
   },
 };
 
@@ -110,7 +136,7 @@ ${divergingLegend(largest, "speaks for the answer", "speaks against")}${grid}</s
 }
 
 /** Length of the residual stream. */
-export function normSection({ residualNorms, tokens }: ExplainReport, { columns }: Detail): Html {
+export function normSection({ residualNorms, tokens }: ExplainReport, detail: Detail): Html {
   const { values } = residualNorms;
   const names = values.map((_, blocks) => layerName(blocks));
   const last = tokens.length - 1;
@@ -120,7 +146,9 @@ export function normSection({ residualNorms, tokens }: ExplainReport, { columns 
     { name: "first token", values: values.map((row) => row[0] ?? Number.NaN) },
     { name: "median of the others", values: middle },
   ];
-  const shown = tokens.slice(-columns);
+  const numbered = values.map((row, blocks) => ({ row, name: names[blocks] ?? "" }));
+  const table = tableOf(numbered, tokens.length, detail);
+  const shown = tokens.slice(-table.width);
   const finite = values.flat().filter((value) => value > 0 && Number.isFinite(value));
   const least = Math.log(finite.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY));
   const most = Math.log(finite.reduce((a, b) => Math.max(a, b), 0));
@@ -128,8 +156,8 @@ export function normSection({ residualNorms, tokens }: ExplainReport, { columns 
     label: "Norm of the residual stream after each layer (rows) at each position (columns)",
     corner: "after",
     columns: shown.map(({ position, text }) => html`<b>${position}</b> ${tokenHtml(text)}`),
-    rows: values.map((row, blocks) => ({
-      title: names[blocks] ?? "",
+    rows: table.rows.map(({ row, name }) => ({
+      title: name,
       cells: shown.map(({ position }) => {
         const value = row[position] ?? Number.NaN;
         return { content: significant(value), color: rangeClass(Math.log(value), least, most) };
@@ -140,8 +168,8 @@ export function normSection({ residualNorms, tokens }: ExplainReport, { columns 
   });
   const drawn = tokens.length > 2 ? lines : lines.slice(0, tokens.length);
   return html`<section id="norms"><h2>Residual norms</h2><p class="how">The length of the residual stream’s vector after each block. The first token is often far longer than the others: heads with nothing to do look at it.</p>
-${lineChartHtml(`Norm of the residual stream after ${names.join(", ")}`, names, drawn)}
-${leftOut(shown.length, tokens.length, "positions")}${finite.length > 0 ? sequentialLegend(significant(Math.exp(least)), significant(Math.exp(most))) : null}${grid}</section>`;
+${lineChartHtml(`Norm of the residual stream, from the ${names[0]} to ${names.at(-1)}`, names, drawn)}
+${leftOut(shown.length, tokens.length, "positions")}${rowsLeftOut(table.rows.length, values.length)}${finite.length > 0 ? sequentialLegend(significant(Math.exp(least)), significant(Math.exp(most))) : null}${grid}</section>`;
 }
 
 function median(values: readonly number[]): number {

@@ -1,5 +1,8 @@
 /** Matrices as coloured tables. */
 
+import { hooklensError } from "../engine/errors.ts";
+import { requireText } from "../tensor/arguments.ts";
+import { describe } from "../tensor/base.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
 import { type GridCell, gridHtml } from "./grid.ts";
 import { html } from "./html.ts";
@@ -57,6 +60,14 @@ export function heatmap(values: Matrix, options: HeatmapOptions = {}): Picture {
   const matrix = readNumbers("heatmap", values, [2]);
   const [height = 0, width = 0] = matrix.shape;
   const { title = "Heat map", digits } = options;
+  requireText("heatmap: title", "text", title);
+  if (digits !== undefined && !(Number.isInteger(digits) && digits >= 0 && digits <= 20)) {
+    const got = describe(digits);
+    throw hooklensError(
+      "invalid_argument",
+      `heatmap: digits: expected a whole number from 0 to 20, got ${got}`,
+    );
+  }
   const rowNames = namesOf("rows", options.rows, height);
   const columnNames = namesOf("columns", options.columns, width);
   const finite = Array.from(matrix.data).filter(Number.isFinite);

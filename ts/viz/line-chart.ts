@@ -36,6 +36,8 @@ const left = 44;
 const right = 28;
 const top = 12;
 const bottom = 34;
+/** Points of a line that are drawn as dots; more would be a thick line. */
+const mostDots = 60;
 
 /** Round numbers that cover a range: one, two or five times powers of ten. */
 function ticks(least: number, most: number, logarithmic: boolean): number[] {
@@ -86,7 +88,9 @@ export function lineChartHtml(
       Number.isFinite(value) && (!log || value > 0) ? [[fixed(xOf(i)), fixed(yOf(value))]] : [],
     );
     const path = points.map(([px, py], i) => `${i === 0 ? "M" : "L"}${px} ${py}`).join("");
-    const dots = points.map(([px, py]) => html`<circle cx="${px ?? ""}" cy="${py ?? ""}" r="3"/>`);
+    const dots = (points.length > mostDots ? [] : points).map(
+      ([px, py]) => html`<circle cx="${px ?? ""}" cy="${py ?? ""}" r="3"/>`,
+    );
     return html`<g class="line l${n % 4}"><path d="${markup(path)}"/>${dots}</g>`;
   });
   const keys = lines.map(

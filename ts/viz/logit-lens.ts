@@ -1,8 +1,8 @@
 /** What a model would say next if it stopped after each layer (the logit lens of nostalgebraist, 2020). */
 
-import { requireIterable } from "../tensor/arguments.ts";
+import { requireIterable, requireObject, requireText } from "../tensor/arguments.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
-import type { TokenProbability } from "./bars.ts";
+import { requireTokenProbability, type TokenProbability } from "./bars.ts";
 import { gridHtml } from "./grid.ts";
 import { type Html, html } from "./html.ts";
 import { sequentialLegend } from "./legend.ts";
@@ -82,9 +82,14 @@ export function logitLens(
   requireIterable("logitLens", "a list of tokens", tokens);
   requireIterable("logitLens", "a list of layers", layers);
   for (const layer of layers) {
+    requireObject("logitLens", "layers as { name, best }", layer);
+    requireText("logitLens: name", "what a layer is called", layer.name);
+    requireIterable(`logitLens: ${layer.name}: best`, "the best token at each position", layer.best);
+    for (const best of layer.best) requireTokenProbability(`logitLens: ${layer.name}`, best);
     const texts = layer.best.map((best) => best.text);
     checkNames(`logitLens: ${layer.name}`, texts, tokens.length);
   }
+  checkNames("logitLens: tokens", tokens, tokens.length);
   const list = tokens.map((text, position) => ({ position, text }));
   return new Picture(options.title ?? "Logit lens", logitLensHtml(list, layers));
 }

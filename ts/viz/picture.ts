@@ -1,6 +1,8 @@
 /** Finished pictures: markup that brings its own styles and script, as part of a page or as a page of its own. */
 
-import { requireIterable } from "../tensor/arguments.ts";
+import { hooklensError } from "../engine/errors.ts";
+import { requireIterable, requireText } from "../tensor/arguments.ts";
+import { describe } from "../tensor/base.ts";
 import { CLIENT_SCRIPT, CLIENT_SCRIPT_HASH } from "./client-script.ts";
 import { type Html, html, markup } from "./html.ts";
 import { styles } from "./style.ts";
@@ -88,8 +90,12 @@ ${body}
  */
 export function stackPictures(title: string, pictures: readonly Picture[]): Picture {
   requireIterable("stackPictures", "a list of pictures", pictures);
-  const sections = pictures.map(
-    (picture) => html`<section><h2>${picture.title}</h2>${picture.body}</section>`,
-  );
+  const list = [...pictures];
+  for (const picture of list) {
+    if (picture instanceof Picture) continue;
+    throw hooklensError("invalid_argument", `stackPictures: expected pictures, got ${describe(picture)}`);
+  }
+  requireText("stackPictures", "a title", title);
+  const sections = list.map((picture) => html`<section><h2>${picture.title}</h2>${picture.body}</section>`);
   return new Picture(title, html`<main><h1>${title}</h1>${sections}</main>`, true);
 }

@@ -113,14 +113,17 @@ errors! {
     /// A weight that is missing, superfluous, or of another shape than the config asks for.
     /// `name` is the first of `names`.
     WeightMismatch "weight_mismatch" { name: String, detail: String, names: Vec<String> } => "weight '{name}': {detail}";
+    /// Something that needs files, where there are none.
+    NoFileSystem "no_file_system" { path: PathBuf }
+        => "{path:?}: this engine runs in WebAssembly, which has no files; read the file outside and give the engine its bytes";
     /// A file that is not there.
     MissingFile "missing_file" { path: PathBuf, detail: String } => "{path:?}: {detail}";
     /// A file whose content is not what it claims to be.
     InvalidFile "invalid_file" { path: PathBuf, detail: String } => "{path:?}: {detail}";
 
     /// More tensor memory than the limit that was set.
-    MemoryLimit "memory_limit" { requested: usize, live: usize, limit: usize }
-        => "tensors would hold {live} + {requested} bytes, over the limit of {limit}; free them with `using`, `dispose()` or `tidy()`, or raise the limit";
+    MemoryLimit "memory_limit" { what: String, requested: usize, live: usize, limit: usize }
+        => "{what} do not fit: {requested} bytes beside the {live} that are held are over the limit of {limit}; free tensors with `using`, `dispose()` or `tidy()`, or raise the limit";
     /// A handle whose tensor was given back.
     Disposed "disposed" { what: String } => "this {what} was disposed; nothing can use it after dispose(), or after the `using` block or `tidy` that it was made in";
     /// A device that this build or machine does not have.

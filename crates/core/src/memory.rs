@@ -10,15 +10,18 @@
 use crate::error::{Error, Result};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
 
 /// Bytes that a thread may gain or lose before the shared sum hears of it.
 const STEP: isize = 64 << 10;
 
-static LIVE: AtomicIsize = AtomicIsize::new(0);
+/// Where addresses have 32 bits, 2 GiB and more are held all the same.
+static LIVE: AtomicI64 = AtomicI64::new(0);
 /// What nobody has set yet.
 const UNSET: usize = usize::MAX;
 static LIMIT: AtomicUsize = AtomicUsize::new(UNSET);
+/// The limit where nobody sets one: none, or what leaves some of WebAssembly's 4 GiB to what is not counted.
+const DEFAULT_LIMIT: usize = if cfg!(target_family = "wasm") { 0xf000_0000 } else { 0 };
 
 thread_local! {
     static HERE: Cell<isize> = const { Cell::new(0) };
@@ -33,12 +36,12 @@ fn count(bytes: isize) {
             pending.set(sum);
         } else {
             pending.set(0);
-            LIVE.fetch_add(sum, Relaxed);
+            LIVE.fetch_add(sum as i64, Relaxed);
         }
         HERE.with(|here| here.set(here.get() + bytes));
     });
     if counted.is_err() {
-        LIVE.fetch_add(bytes, Relaxed);
+        LIVE.fetch_add(bytes as i64, Relaxed);
     }
 }
 
@@ -109,7 +112,7 @@ unsafe impl GlobalAlloc for CountingAllocator {
 /// Bytes held by the whole process, to within 64 KiB a thread. Zero where no [`CountingAllocator`] is installed.
 pub fn live_bytes() -> usize {
     let pending = PENDING.try_with(Cell::get).unwrap_or(0);
-    (LIVE.load(Relaxed) + pending).max(0) as usize
+    (LIVE.load(Relaxed) + pending as i64).max(0) as usize
 }
 
 /// Bytes that this thread allocated less those it freed. Negative if it freed what others allocated.
@@ -144,29 +147,52 @@ pub fn propose_limit(bytes: usize) {
     let _ = LIMIT.compare_exchange(UNSET, bytes.min(UNSET - 1), Relaxed, Relaxed);
 }
 
-/// The limit on [`live_bytes`]; 0 means none.
+/// The limit on [`live_bytes`]; 0 means none. Where nobody has set one, there is none except in WebAssembly.
 pub fn limit() -> usize {
     match LIMIT.load(Relaxed) {
-        UNSET => 0,
+        UNSET => DEFAULT_LIMIT,
         bytes => bytes,
     }
 }
 
 /// Fails with `memory_limit` if `requested` more bytes would go over the limit.
 pub fn require(requested: usize) -> Result<()> {
+    require_for("tensors", requested)
+}
+
+/// [`require`], with a name in the plural for what the bytes are for.
+pub(crate) fn require_for(what: &str, requested: usize) -> Result<()> {
     let (live, limit) = (live_bytes(), limit());
     if limit != 0 && live.saturating_add(requested) > limit {
-        return Err(Error::MemoryLimit { requested, live, limit });
+        return Err(too_much(what, requested, live, limit));
     }
     Ok(())
+}
+
+/// The error for `requested` bytes, asked of the system, that it did not give.
+pub(crate) fn refused(what: &str, requested: usize) -> Error {
+    let live = live_bytes();
+    // What there is now is then all that there can be.
+    too_much(what, requested, live, live)
+}
+
+fn too_much(what: &str, requested: usize, live: usize, limit: usize) -> Error {
+    const MIB: f64 = 1048576.0;
+    const GIB: f64 = 1024.0 * MIB;
+    let size = match requested as f64 {
+        bytes if bytes >= GIB => format!("{:.2} GiB", bytes / GIB),
+        bytes if bytes >= MIB => format!("{:.1} MiB", bytes / MIB),
+        bytes => format!("{bytes} bytes"),
+    };
+    Error::MemoryLimit { what: format!("{what} of {size}"), requested, live, limit }
 }
 
 /// Fails if a tensor of that shape, with elements of `element` bytes, could not be held: over the limit
 /// (`memory_limit`), or more than the system gives at all (`invalid_argument`). A failing allocation would end the
 /// process, so whatever makes a large tensor from small ones asks first.
 pub fn require_tensor(op: &'static str, dims: &[usize], element: usize) -> Result<()> {
-    /// Smaller requests are not worth a trial.
-    const TRIAL: usize = 1 << 30;
+    /// Smaller requests are not worth a trial. WebAssembly's memory ends at 4 GiB, which models come near.
+    const TRIAL: usize = if cfg!(target_family = "wasm") { 16 << 20 } else { 1 << 30 };
     let impossible = || Error::InvalidArgument { op, detail: format!("a tensor of shape {dims:?} is too large") };
     let bytes = dims.iter().try_fold(element, |n, d| n.checked_mul(*d)).ok_or_else(impossible)?;
     require(bytes)?;

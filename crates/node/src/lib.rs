@@ -1,46 +1,29 @@
-//! The Node addon: what JavaScript passes is converted, core is called, what comes back is converted.
+//! The Node addon. What it exports and what that does is written in `hooklens-binding`; here is what is Node's own.
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`engine`] | the functions of the `Engine` interface (`ts/engine/engine.ts`) |
-//! | [`tensor`], [`registry`], [`cache`] | the classes `EngineTensor`, `EngineRegistry` and `EngineCache` |
-//! | [`class`], [`handles`] | classes defined by hand; the values that their objects stand for |
-//! | [`model`] | the classes `EngineModel` and `EngineRun` |
-//! | [`loading`] | the class `EngineLoading` |
-//! | [`generation`], [`kv_cache`] | the classes `EngineGeneration` and `EngineKvCache` |
-//! | [`files`] | safetensors |
-//! | [`args`], [`fields`], [`bits`] | plain arguments; option objects; typed arrays |
-//! | [`boundary`] | what every call passes through: errors as data, panics as errors |
+//! | [`node`] | how values of V8 are looked at and made |
+//! | [`class`] | the binding's functions and classes, exported |
+//! | [`exceptions`] | errors of the binding and exceptions of JavaScript |
+//! | [`background`] | work on another thread |
 //! | [`memory`] | telling V8 how much we hold, and the allocator's settings |
-//! | [`callbacks`] | the only module that knows JavaScript functions |
 //! | [`persistent`] | JavaScript values that outlive a call |
 
 #![allow(unreachable_pub, reason = "napi's macros need `pub`, and nothing links against an addon")]
 #![allow(missing_docs, reason = "each export is documented once, in the interface that it implements")]
 
-mod args;
-mod bits;
-mod boundary;
-mod cache;
-mod callbacks;
+mod background;
 mod class;
-mod engine;
-mod fields;
-mod files;
-mod generation;
-mod handles;
-mod kv_cache;
-mod loading;
+mod exceptions;
 mod memory;
-mod model;
+mod node;
 mod persistent;
-mod registry;
-mod tensor;
+
+use napi::bindgen_prelude::JsValue;
 
 #[napi_derive::napi(module_exports)]
-pub fn init(mut exports: napi::bindgen_prelude::Object<'_>, env: napi::Env) -> napi::Result<()> {
-    tensor::register(&mut exports, &env)?;
-    registry::register(&mut exports, &env)
+pub fn init(exports: napi::bindgen_prelude::Object<'_>, env: napi::Env) -> napi::Result<()> {
+    class::export(env.raw(), exports.raw())
 }
 
 /// Asks Node for the newest behaviour: finalizers then run inside garbage collection, so that a loop that never awaits

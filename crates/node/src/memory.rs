@@ -1,7 +1,7 @@
-//! Telling V8 how much memory hangs on its small wrapper objects, and keeping the limit.
+//! Telling V8 how much memory hangs on its small objects, and the allocator's settings.
 
-use hooklens_core::{Error, Result, memory};
-use napi::{Env, sys};
+use hooklens_core::memory;
+use napi::sys;
 use std::cell::Cell;
 
 #[global_allocator]
@@ -18,15 +18,15 @@ thread_local! {
     static REPORTED: Cell<isize> = const { Cell::new(0) };
 }
 
-fn adjust(env: &Env, bytes: i64) {
+fn adjust(env: sys::napi_env, bytes: i64) {
     let mut total = 0;
     // SAFETY: `env` is the live environment of the call or finalizer that we are in. The status is not looked at: V8's
     // count is a hint for its scheduling, and there is nothing to do about a refusal.
-    unsafe { sys::napi_adjust_external_memory(env.raw(), bytes, &mut total) };
+    unsafe { sys::napi_adjust_external_memory(env, bytes, &mut total) };
 }
 
 /// Tells V8 what changed since it last heard. May start a garbage collection.
-pub(crate) fn report(env: &Env) {
+pub(crate) fn report(env: sys::napi_env) {
     let now = memory::thread_bytes();
     let change = now - REPORTED.get();
     if change.abs() >= GRAIN {
@@ -36,7 +36,7 @@ pub(crate) fn report(env: &Env) {
 }
 
 /// [`report`] from inside a garbage collection, where only less may be reported.
-pub(crate) fn report_freed(env: &Env) {
+pub(crate) fn report_freed(env: sys::napi_env) {
     let now = memory::thread_bytes();
     let change = now - REPORTED.get();
     if change <= -GRAIN {
@@ -45,19 +45,10 @@ pub(crate) fn report_freed(env: &Env) {
     }
 }
 
-/// Collects garbage; gives whether `requested` bytes fit under the limit now.
-pub(crate) fn collect(env: &Env, requested: usize) -> bool {
+/// Collects garbage.
+pub(crate) fn collect(env: sys::napi_env) {
     adjust(env, PRESSURE);
     adjust(env, -PRESSURE);
-    memory::require(requested).is_ok()
-}
-
-/// Fails if more is held than the limit allows, even after collecting garbage.
-pub(crate) fn keep_limit(env: &Env) -> Result<()> {
-    match memory::require(0) {
-        Err(Error::MemoryLimit { .. }) if collect(env, 0) => Ok(()),
-        result => result,
-    }
 }
 
 /// glibc gives big blocks back to the system as soon as they are freed, and the page faults of taking them again then

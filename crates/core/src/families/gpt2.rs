@@ -5,13 +5,12 @@
 //! masks as `attn.bias` and `attn.masked_bias`; `reorder_and_upcast_attn` changes rounding only.
 
 use super::Family;
-use super::hugging_face::{activation, is_causal, model_name, refuse_the_uncommon};
+use super::hugging_face::{Sizes, activation, decoder};
 use super::weight_map::{BlockMap, Layout, LinearMap, MlpMap, NormMap, QkvMap, WeightMap, unembedding};
-use crate::device::DType;
 use crate::error::Result;
 use crate::load::WeightSource;
 use crate::models::config_reader::{ConfigReader, unsupported};
-use crate::models::{DefaultPoints, InitConfig, InitMode, ModelConfig, NormKind, Positions, divided};
+use crate::models::{ModelConfig, Positions, divided};
 use serde_json::Value;
 
 /// Our names of sizes, and this configuration's.
@@ -36,44 +35,26 @@ impl Family for Gpt2 {
 
     fn config(&self, json: &Value) -> Result<ModelConfig> {
         let read = ConfigReader::new(json)?;
-        refuse_the_uncommon(&read)?;
         let d_model = aliased(&read, "n_embd", "hidden_size", 768)?;
         let n_heads = aliased(&read, "n_head", "num_attention_heads", 12)?;
-        let d_head = divided("n_head", d_model, n_heads)?;
-        let scaled = read.flag("scale_attn_weights")?.unwrap_or(true);
-        let d_vocab = read.count("vocab_size")?.unwrap_or(50257);
-        ModelConfig {
-            model_name: model_name(&read, "gpt2")?,
-            original_architecture: Some("GPT2LMHeadModel".into()),
+        let sizes = Sizes {
             n_layers: aliased(&read, "n_layer", "num_hidden_layers", 12)?,
             d_model,
             n_ctx: aliased(&read, "n_positions", "max_position_embeddings", 1024)?,
-            d_head,
             n_heads,
-            n_key_value_heads: n_heads,
+            d_head: divided("n_head", d_model, n_heads)?,
+            d_vocab: read.count("vocab_size")?.unwrap_or(50257),
+        };
+        let base = decoder(&read, self, sizes)?;
+        ModelConfig {
             d_mlp: Some(read.count("n_inner")?.unwrap_or(4 * d_model)),
-            d_vocab,
-            d_vocab_out: d_vocab,
             act_fn: activation(&read, "activation_function", "gelu_new")?,
-            gated_mlp: false,
-            bias_before_gate: false,
-            parallel_attn_mlp: false,
-            normalization: Some(NormKind { centered: true, learned: true }),
-            final_rms: false,
             eps: read.not_negative("layer_norm_epsilon")?.unwrap_or(1e-5),
             positions: Positions::Standard,
-            attn_scale: if scaled { (d_head as f64).sqrt() } else { 1.0 },
+            attn_scale: if read.flag("scale_attn_weights")?.unwrap_or(true) { base.attn_scale } else { 1.0 },
             scale_attn_by_inverse_layer_idx: read.flag("scale_attn_by_inverse_layer_idx")?.unwrap_or(false),
-            attn_scores_soft_cap: None,
-            output_logits_soft_cap: None,
-            causal: is_causal(&read)?,
-            local_attention: None,
             tie_word_embeddings: read.flag("tie_word_embeddings")?.unwrap_or(true),
-            default_prepend_bos: true,
-            tokenizer_name: None,
-            init: InitConfig { mode: InitMode::Gpt2, range: read.not_negative("initializer_range")?, seed: None },
-            default_points: DefaultPoints::default(),
-            dtype: DType::F32,
+            ..base
         }
         .validated_as(&KEYS)
     }

@@ -8,14 +8,13 @@
 //! tables of rotations.
 
 use super::Family;
-use super::hugging_face::{activation, is_causal, model_name, refuse_the_uncommon};
+use super::hugging_face::{Sizes, activation, decoder};
 use super::rope::{RopeLayout, is_rotation_table, rotary};
 use super::weight_map::{BlockMap, Layout, LinearMap, MlpMap, NormMap, QkvMap, WeightMap, unembedding};
-use crate::device::DType;
 use crate::error::Result;
 use crate::load::WeightSource;
 use crate::models::config_reader::ConfigReader;
-use crate::models::{DefaultPoints, InitConfig, InitMode, ModelConfig, NormKind, Positions, divided};
+use crate::models::{ModelConfig, NormKind, Positions, divided};
 use serde_json::Value;
 
 /// Our names of sizes, and this configuration's.
@@ -45,7 +44,6 @@ impl Family for Llama {
 
     fn config(&self, json: &Value) -> Result<ModelConfig> {
         let read = ConfigReader::new(json)?;
-        refuse_the_uncommon(&read)?;
         let d_model = read.count("hidden_size")?.unwrap_or(4096);
         let n_heads = read.count("num_attention_heads")?.unwrap_or(32);
         let d_head = match read.count("head_dim")? {
@@ -53,39 +51,24 @@ impl Family for Llama {
             None => divided("num_attention_heads", d_model, n_heads)?,
         };
         let n_ctx = read.count("max_position_embeddings")?.unwrap_or(2048);
-        let d_vocab = read.count("vocab_size")?.unwrap_or(32000);
-        ModelConfig {
-            model_name: model_name(&read, "llama")?,
-            original_architecture: Some("LlamaForCausalLM".into()),
+        let sizes = Sizes {
             n_layers: read.count("num_hidden_layers")?.unwrap_or(32),
             d_model,
             n_ctx,
-            d_head,
             n_heads,
+            d_head,
+            d_vocab: read.count("vocab_size")?.unwrap_or(32000),
+        };
+        ModelConfig {
             n_key_value_heads: read.count("num_key_value_heads")?.unwrap_or(n_heads),
             d_mlp: Some(read.count("intermediate_size")?.unwrap_or(11008)),
-            d_vocab,
-            d_vocab_out: d_vocab,
             act_fn: activation(&read, "hidden_act", "silu")?,
             gated_mlp: true,
             bias_before_gate: true,
-            parallel_attn_mlp: false,
             normalization: Some(NormKind { centered: false, learned: true }),
-            final_rms: false,
             eps: read.not_negative("rms_norm_eps")?.unwrap_or(1e-6),
             positions: Positions::Rotary(rotary(&read, &ROPE, d_head, n_ctx)?),
-            attn_scale: (d_head as f64).sqrt(),
-            scale_attn_by_inverse_layer_idx: false,
-            attn_scores_soft_cap: None,
-            output_logits_soft_cap: None,
-            causal: is_causal(&read)?,
-            local_attention: None,
-            tie_word_embeddings: read.flag("tie_word_embeddings")?.unwrap_or(false),
-            default_prepend_bos: true,
-            tokenizer_name: None,
-            init: InitConfig { mode: InitMode::Gpt2, range: read.not_negative("initializer_range")?, seed: None },
-            default_points: DefaultPoints::default(),
-            dtype: DType::F32,
+            ..decoder(&read, self, sizes)?
         }
         .validated_as(&KEYS)
     }

@@ -12,25 +12,32 @@ use indexmap::IndexMap;
 
 const BUFFERS: [&str; 4] = [".attn.mask", ".attn.IGNORE", ".attn.rotary_sin", ".attn.rotary_cos"];
 
-/// Reads the weights that `config` asks for, of a checkpoint that `stored` describes. Biases may be missing: they are zero.
+/// The weights that `config` asks for, with their shapes, of a checkpoint that `stored` describes. Biases may be missing:
+/// they are zero.
 ///
 /// # Errors
 /// `weight_mismatch` naming every weight that is missing, superfluous or of another shape.
-pub(super) fn weights(
+pub(super) fn wanted(
     stored: &ModelConfig,
     config: &ModelConfig,
     source: &dyn WeightSource,
-    options: &LoadOptions,
-) -> Result<Weights> {
-    let present = |config: &ModelConfig| -> IndexMap<String, Vec<usize>> {
-        let specs = weight_specs(config).into_iter();
-        specs.filter(|spec| !spec.bias || source.contains(&spec.name)).map(|spec| (spec.name, spec.dims)).collect()
-    };
-    check(source, &present(stored), |name| BUFFERS.iter().any(|buffer| name.ends_with(buffer)))?;
-    let wanted = present(config);
-    options.begin(wanted.values().map(Vec::as_slice))?;
+) -> Result<IndexMap<String, Vec<usize>>> {
+    check(source, &present(stored, source), |name| BUFFERS.iter().any(|buffer| name.ends_with(buffer)))?;
+    Ok(present(config, source))
+}
+
+fn present(config: &ModelConfig, source: &dyn WeightSource) -> IndexMap<String, Vec<usize>> {
+    let specs = weight_specs(config).into_iter();
+    specs.filter(|spec| !spec.bias || source.contains(&spec.name)).map(|spec| (spec.name, spec.dims)).collect()
+}
+
+/// Reads the weights that `config` asks for, which are there.
+///
+/// # Errors
+/// What reading fails with.
+pub(super) fn read(config: &ModelConfig, source: &dyn WeightSource, options: &LoadOptions) -> Result<Weights> {
     let reader = Reader { source, options };
-    let named = wanted
+    let named = present(config, source)
         .into_keys()
         .map(|name| {
             let tensor =

@@ -102,19 +102,30 @@ pub(super) fn unembedding(source: &dyn WeightSource, names: &[&str], tied: bool)
 }
 
 impl WeightMap {
-    /// Reads and packs what `config` asks for, of a checkpoint that `stored` describes.
+    /// Every tensor that `config` asks for, with its shape, of a checkpoint that `stored` describes.
     ///
     /// # Errors
-    /// `weight_mismatch` naming every tensor that is missing, superfluous or of another shape; what reading fails with.
-    pub(super) fn read(
+    /// `weight_mismatch` naming every tensor that is missing, superfluous or of another shape.
+    pub(super) fn wanted(
         &self,
         stored: &ModelConfig,
         config: &ModelConfig,
         source: &dyn WeightSource,
+    ) -> Result<IndexMap<String, Vec<usize>>> {
+        check(source, &self.expected(stored), self.ignored)?;
+        Ok(self.expected(config))
+    }
+
+    /// Reads and packs what `config` asks for, which is there.
+    ///
+    /// # Errors
+    /// What reading fails with.
+    pub(super) fn read(
+        &self,
+        config: &ModelConfig,
+        source: &dyn WeightSource,
         options: &LoadOptions,
     ) -> Result<Weights> {
-        check(source, &self.expected(stored), self.ignored)?;
-        options.begin(self.expected(config).values().map(Vec::as_slice))?;
         let reader = Reader { source, options };
         let mut named = IndexMap::new();
         let mut packed = Vec::with_capacity(self.blocks.len());

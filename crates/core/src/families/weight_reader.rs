@@ -56,8 +56,7 @@ impl Reader<'_> {
     /// # Errors
     /// `wrong_dtype` for anything but floats.
     pub(super) fn read(&self, name: &str) -> Result<Tensor> {
-        let tensor = self.source.read(name, Some(self.options.dtype), &self.options.device)?;
-        self.options.advance(tensor.elem_count())?;
+        let tensor = self.source.read(name, Some(self.options.dtype), &self.options.device, &self.options.progress)?;
         if tensor.dtype() == self.options.dtype {
             return Ok(tensor);
         }
@@ -111,8 +110,9 @@ impl Reader<'_> {
     /// but no more of the model than this layer's.
     pub(super) fn attention(&self, block: &BlockMap, config: &ModelConfig) -> Result<PackedAttn> {
         let bias = |map: &LinearMap| map.bias.as_ref().map(|bias| self.read(bias)).transpose();
+        let map = |map: &LinearMap| Ok::<_, Error>((self.matrix(map)?, bias(map)?));
         let (qkv, qkv_bias) = match &block.qkv {
-            QkvMap::Fused(map) => (self.matrix(map)?, bias(map)?),
+            QkvMap::Fused(fused) => map(fused)?,
             QkvMap::FusedByHead(map) => {
                 let part_by_part = |x: Tensor, axis: usize| Tensor::constant(by_part(x.data(), axis, config.n_heads)?);
                 let axis = if map.layout == Layout::OutIn { 0 } else { 1 };
@@ -120,21 +120,7 @@ impl Reader<'_> {
                 (turned(weight, map.layout)?, bias(map)?.map(|bias| part_by_part(bias, 0)).transpose()?)
             }
             QkvMap::Separate { q, k, v } => {
-                let layout = q.layout;
-                let axis = if layout == Layout::OutIn { 0 } else { 1 };
-                let weights = [q, k, v].map(|map| self.read(&map.weight));
-                let biases = [bias(q)?, bias(k)?, bias(v)?];
-                let bias = if biases.iter().any(Option::is_some) {
-                    let widths = [config.n_heads, config.n_key_value_heads, config.n_key_value_heads];
-                    let filled = biases.into_iter().zip(widths).map(|(bias, heads)| match bias {
-                        Some(bias) => Ok(bias),
-                        None => Tensor::zeros(&[heads * config.d_head], self.options.dtype, &self.options.device),
-                    });
-                    Some(joined(filled.collect::<Result<Vec<_>>>()?, 0)?)
-                } else {
-                    None
-                };
-                (turned(joined(weights.into_iter().collect::<Result<Vec<_>>>()?, axis)?, layout)?, bias)
+                return PackedAttn::new(&[map(q)?, map(k)?, map(v)?], self.matrix(&block.o)?);
             }
         };
         Ok(PackedAttn { qkv, qkv_bias, o: self.matrix(&block.o)? })
@@ -147,11 +133,6 @@ fn turned(stored: Tensor, layout: Layout) -> Result<Tensor> {
         Layout::InOut => Ok(stored),
         Layout::OutIn => Tensor::constant(stored.data().t()?),
     }
-}
-
-fn joined(parts: Vec<Tensor>, axis: usize) -> Result<Tensor> {
-    let parts: Vec<&CT> = parts.iter().map(Tensor::data).collect();
-    Tensor::constant(CT::cat(&parts, axis)?)
 }
 
 /// Reorders an axis of (head, {q, k, v}, d_head) to ({q, k, v}, head, d_head).

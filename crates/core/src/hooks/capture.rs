@@ -5,7 +5,7 @@ use super::{Direction, PointInfo};
 use crate::autograd::current_walk;
 use crate::device::{DType, device_from_name};
 use crate::error::{Error, Result};
-use crate::tensor::{CT, Tensor};
+use crate::tensor::{CT, Tensor, saturated};
 use candle_core::Device;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ pub(super) fn range_indices(size: usize, start: Option<i64>, stop: Option<i64>, 
     let size = size as i64;
     let clamp = |i: i64| if i < 0 { i.saturating_add(size).max(0) } else { i.min(size) };
     let (start, stop) = (clamp(start.unwrap_or(0)), clamp(stop.unwrap_or(size)));
-    let step = usize::try_from(step.unwrap_or(1)).unwrap_or(1).max(1);
+    let step = saturated(step.unwrap_or(1)).max(1);
     (start..stop).step_by(step).map(|i| i as u32).collect()
 }
 

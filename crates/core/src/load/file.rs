@@ -1,19 +1,20 @@
 //! One safetensors file, memory-mapped.
 
-use super::{WeightSource, header, no_such_weight};
+use super::header::TensorInfo;
+use super::intake::{Intake, float};
+use super::{LoadProgress, WeightSource, header, no_such_weight, require_files};
 use crate::device::DType;
 use crate::error::{Error, Result};
 use crate::tensor::{CT, Tensor};
 use candle_core::Device;
 use memmap2::Mmap;
 use safetensors::Dtype;
-use safetensors::tensor::TensorInfo;
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// How much is cast at a time: a weight never exists whole in two dtypes. Divisible by the size of every element.
-const CAST_BYTES: usize = 4 << 20;
+/// How much is read at a time: what was read is then let go of.
+const READ_BYTES: usize = 4 << 20;
 
 /// A safetensors file whose header has been checked and whose tensors are read when asked for.
 pub struct SafetensorsFile {
@@ -29,6 +30,7 @@ impl SafetensorsFile {
     /// # Errors
     /// `missing_file` if it cannot be opened; `invalid_file`, with the numbers, if its header and its size disagree.
     pub fn open(path: &Path) -> Result<Self> {
+        require_files(path)?;
         let missing = |e: std::io::Error| Error::MissingFile { path: path.into(), detail: e.to_string() };
         let file = File::open(path).map_err(missing)?;
         if !file.metadata().map_err(missing)?.is_file() {
@@ -73,34 +75,30 @@ impl WeightSource for SafetensorsFile {
         self.info(name).map(|info| info.shape.as_slice())
     }
 
-    fn read(&self, name: &str, dtype: Option<DType>, device: &Device) -> Result<Tensor> {
+    fn read(&self, name: &str, dtype: Option<DType>, device: &Device, progress: &LoadProgress) -> Result<Tensor> {
         let info = self.info(name).ok_or_else(|| no_such_weight(name, self))?;
-        let (start, end) = info.data_offsets;
-        let bytes = self
-            .bytes
-            .get(self.header.data_start + start..self.header.data_start + end)
-            .ok_or_else(|| Error::Internal { detail: format!("offsets of '{name}' were not checked") })?;
+        let range = self.header.range(info);
+        let unchecked = || Error::Internal { detail: format!("offsets of '{name}' were not checked") };
+        // In range of usize: a checked header ends where the mapping does.
+        let (start, end) = (range.start as usize, range.end as usize);
+        let bytes = self.bytes.get(start..end).ok_or_else(unchecked)?;
         if info.dtype == Dtype::BOOL {
             let truths: Vec<u8> = bytes.iter().map(|&b| u8::from(b != 0)).collect();
             return Tensor::mask(CT::from_vec(truths, info.shape.as_slice(), device)?);
         }
-        let at = self.header.data_start + start;
-        let cast =
-            dtype.zip(float(info.dtype)).filter(|(wanted, stored)| wanted.is_float() && wanted.storage() != *stored);
-        let data = match cast {
-            Some((wanted, stored)) => {
-                let cast = CT::zeros(info.shape.iter().product::<usize>(), wanted.storage(), &Device::Cpu)?;
-                let size = stored.size_in_bytes();
-                for (i, part) in bytes.chunks(CAST_BYTES).enumerate() {
-                    let part = CT::from_raw_buffer(part, stored, &[part.len() / size], &Device::Cpu)?;
-                    cast.slice_set(&part.to_dtype(wanted.storage())?, 0, i * (CAST_BYTES / size))?;
-                    self.forget(at + i * CAST_BYTES, part.elem_count() * size);
+        let data = match float(info.dtype) {
+            Some(stored) => {
+                let wanted = dtype.filter(|wanted| wanted.is_float()).map_or_else(|| DType::of_storage(stored), Ok)?;
+                let mut intake = Intake::new(stored, &info.shape, wanted)?;
+                for (i, part) in bytes.chunks(READ_BYTES).enumerate() {
+                    intake.push(part, progress)?;
+                    self.forget(start + i * READ_BYTES, part.len());
                 }
-                cast.reshape(info.shape.as_slice())?
+                intake.finish()?
             }
             None => {
                 let data = decode(name, bytes, info)?;
-                self.forget(at, end - start);
+                self.forget(start, end - start);
                 data
             }
         };
@@ -112,17 +110,7 @@ impl WeightSource for SafetensorsFile {
     }
 }
 
-/// The dtype of stored floats. Only floats are cast, so that an index table never becomes fractions by accident.
-fn float(stored: Dtype) -> Option<candle_core::DType> {
-    match stored {
-        Dtype::F32 => Some(candle_core::DType::F32),
-        Dtype::F64 => Some(candle_core::DType::F64),
-        Dtype::F16 => Some(candle_core::DType::F16),
-        Dtype::BF16 => Some(candle_core::DType::BF16),
-        _ => None,
-    }
-}
-
+/// A tensor of integers.
 fn decode(name: &str, bytes: &[u8], info: &TensorInfo) -> Result<CT> {
     macro_rules! widened {
         ($ty:ty) => {{
@@ -130,9 +118,6 @@ fn decode(name: &str, bytes: &[u8], info: &TensorInfo) -> Result<CT> {
             let wide: Vec<i64> = chunks.iter().map(|c| i64::from(<$ty>::from_le_bytes(*c))).collect();
             CT::from_vec(wide, info.shape.as_slice(), &Device::Cpu)?
         }};
-    }
-    if let Some(stored) = float(info.dtype) {
-        return Ok(CT::from_raw_buffer(bytes, stored, &info.shape, &Device::Cpu)?);
     }
     let stored = match info.dtype {
         Dtype::U8 => candle_core::DType::U8,

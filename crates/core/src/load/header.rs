@@ -1,61 +1,113 @@
 //! The header of a safetensors file, parsed strictly: every claim is checked against the file's size, and every
 //! failure says the numbers. The format is at <https://huggingface.co/docs/safetensors>.
 
-use safetensors::tensor::TensorInfo;
+use safetensors::Dtype;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::collections::HashSet;
+use std::ops::Range;
 
 /// The format's own limit.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
 /// More axes than any model has; shape arithmetic elsewhere may rely on it.
 const MAX_RANK: usize = 32;
+/// How many bytes a file begins with that say how long its header is.
+pub(crate) const LENGTH_BYTES: u64 = 8;
 
 /// What a repository holds in place of a large file.
 const GIT_LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
 
 /// What a header says.
-pub(super) struct Header {
+pub(crate) struct Header {
     /// Tensors by their place in the file.
-    pub(super) tensors: Vec<(String, TensorInfo)>,
-    pub(super) metadata: Vec<(String, String)>,
+    pub(crate) tensors: Vec<(String, TensorInfo)>,
+    pub(crate) metadata: Vec<(String, String)>,
     /// Where tensor data start.
-    pub(super) data_start: usize,
+    data_start: u64,
+}
+
+/// What a header says of a tensor. Offsets are those of files, which may be larger than memory.
+#[derive(Deserialize)]
+pub(crate) struct TensorInfo {
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<usize>,
+    data_offsets: (u64, u64),
+}
+
+impl Header {
+    /// Where a tensor lies in the file.
+    pub(crate) fn range(&self, info: &TensorInfo) -> Range<u64> {
+        let (start, end) = info.data_offsets;
+        self.data_start + start..self.data_start + end
+    }
+
+    /// How long the file is.
+    pub(crate) fn file_size(&self) -> u64 {
+        self.data_start + self.tensors.last().map_or(0, |(_, info)| info.data_offsets.1)
+    }
+
+    /// Fails unless a file of that size ends where its last tensor does.
+    pub(crate) fn check_size(&self, size: u64) -> Result<(), String> {
+        if size == self.file_size() {
+            return Ok(());
+        }
+        let (data, described) = (size.saturating_sub(self.data_start), self.file_size() - self.data_start);
+        Err(format!("has {data} bytes of data, of which its tensors describe {described}"))
+    }
 }
 
 /// Parses and checks the header of a file of these bytes.
-pub(super) fn parse(bytes: &[u8]) -> Result<Header, String> {
-    let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
-        return Err(format!("is {} bytes long; a safetensors file has at least 8", bytes.len()));
+pub(crate) fn parse(bytes: &[u8]) -> Result<Header, String> {
+    let size = bytes.len() as u64;
+    let end = end(bytes, Some(size))?;
+    // In range of usize: the header ends within the bytes.
+    parse_start(bytes.get(..end as usize).unwrap_or(bytes), Some(size))
+}
+
+/// Where the header of a file ends whose first bytes are these. `size` is the file's, if it is known.
+pub(crate) fn end(start: &[u8], size: Option<u64>) -> Result<u64, String> {
+    let Some((length, _)) = start.split_first_chunk::<8>() else {
+        return Err(format!("is {} bytes long; a safetensors file has at least {LENGTH_BYTES}", start.len()));
     };
-    if bytes.starts_with(GIT_LFS) {
+    let shown = start.len().min(GIT_LFS.len());
+    if shown >= LENGTH_BYTES as usize && start.starts_with(&GIT_LFS[..shown]) {
         return Err("is a Git LFS pointer, not the file itself; fetch that with 'git lfs pull'".to_owned());
     }
     let length = u64::from_le_bytes(*length);
     if length > MAX_HEADER_BYTES {
         return Err(format!("claims a header of {length} bytes; at most {MAX_HEADER_BYTES} are allowed"));
     }
-    // In range of usize: it is under 100 MB.
-    let length = length as usize;
-    let Some(json) = rest.get(..length) else {
-        return Err(format!("claims a header of {length} bytes, but only {} follow", rest.len()));
-    };
+    match size.map(|size| size.saturating_sub(LENGTH_BYTES)).filter(|rest| length > *rest) {
+        Some(rest) => Err(format!("claims a header of {length} bytes, but only {rest} follow")),
+        None => Ok(LENGTH_BYTES + length),
+    }
+}
+
+/// Parses and checks a header that ends where these first bytes of the file do, in a file of `size` bytes if that is
+/// known.
+pub(crate) fn parse_start(start: &[u8], size: Option<u64>) -> Result<Header, String> {
+    let json = start.get(LENGTH_BYTES as usize..).unwrap_or_default();
     let entries: Entries = serde_json::from_slice(json).map_err(|e| format!("has an invalid header: {e}"))?;
     let mut tensors = entries.tensors;
     tensors.sort_by_key(|(_, info)| info.data_offsets);
-    check(&tensors, rest.len() - length)?;
-    Ok(Header { tensors, metadata: entries.metadata, data_start: 8 + length })
+    let data_start = start.len() as u64;
+    check(&tensors, size.map(|size| size.saturating_sub(data_start)))?;
+    let header = Header { tensors, metadata: entries.metadata, data_start };
+    size.map_or(Ok(()), |size| header.check_size(size))?;
+    Ok(header)
 }
 
-/// Fails unless the tensors lie side by side, each as long as its shape needs, and end where the file ends.
-fn check(tensors: &[(String, TensorInfo)], data_len: usize) -> Result<(), String> {
+/// Fails unless the tensors lie side by side within the data, each as long as its shape needs.
+fn check(tensors: &[(String, TensorInfo)], data_len: Option<u64>) -> Result<(), String> {
+    // Offsets of what is not yet there still have to add up.
+    let limit = data_len.unwrap_or(i64::MAX as u64);
     let mut expected_start = 0;
     for (name, info) in tensors {
         let (start, end) = info.data_offsets;
-        if start != expected_start || end < start || end > data_len {
+        if start != expected_start || end < start || end > limit {
             return Err(format!(
                 "tensor '{name}' claims bytes {start} to {end}; expected a range that starts at {expected_start} \
-                 (no gaps, no overlaps) within {data_len} bytes of data"
+                 (no gaps, no overlaps) within {limit} bytes of data"
             ));
         }
         if info.shape.len() > MAX_RANK {
@@ -63,9 +115,11 @@ fn check(tensors: &[(String, TensorInfo)], data_len: usize) -> Result<(), String
         }
         // Axes of size 0 are left out of the product: a shape such as [0, 2^62, 2^62] must not overflow strides either.
         let spanned = info.shape.iter().filter(|&&d| d != 0).try_fold(1usize, |n, &d| n.checked_mul(d));
+        // In 64 bits everywhere: a tensor may have more bits than 32 can count, though not more bytes.
         let bits = spanned
-            .and_then(|n| n.checked_mul(info.dtype.bitsize()))
-            .filter(|&bits| isize::try_from(bits).is_ok())
+            .filter(|&elements| isize::try_from(elements).is_ok())
+            .and_then(|elements| (elements as u64).checked_mul(info.dtype.bitsize() as u64))
+            .filter(|&bits| i64::try_from(bits).is_ok())
             .ok_or_else(|| format!("tensor '{name}' has a shape beyond all memory: {:?}", info.shape))?;
         let bits = if info.shape.contains(&0) { 0 } else { bits };
         if bits % 8 != 0 || bits / 8 != end - start {
@@ -78,9 +132,6 @@ fn check(tensors: &[(String, TensorInfo)], data_len: usize) -> Result<(), String
             ));
         }
         expected_start = end;
-    }
-    if expected_start != data_len {
-        return Err(format!("has {data_len} bytes of data, of which its tensors describe {expected_start}"));
     }
     Ok(())
 }
@@ -149,7 +200,7 @@ mod tests {
         let names: Vec<_> = header.tensors.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["x", "y", "z"]);
         assert_eq!(header.metadata, [("a".to_owned(), "b".to_owned())]);
-        assert_eq!(header.data_start, 8 + GOOD.len());
+        assert_eq!(header.data_start, 8 + GOOD.len() as u64);
     }
 
     #[test]
@@ -217,8 +268,7 @@ mod tests {
             }
             bytes.truncate(rng.random_range(0..=bytes.len()));
             if let Ok(header) = parse(&bytes) {
-                let end = header.tensors.last().map_or(0, |(_, info)| info.data_offsets.1);
-                assert_eq!(header.data_start + end, bytes.len());
+                assert_eq!(header.file_size(), bytes.len() as u64);
             }
         }
     }

@@ -9,6 +9,7 @@ use std::path::Path;
 /// Parses a JSON file of at most `limit` bytes. A key that occurs twice in an object is an error: which of the two was
 /// meant is anybody's guess.
 pub fn read_json(path: &Path, limit: u64) -> Result<Value> {
+    super::require_files(path)?;
     let invalid = |detail: String| Error::InvalidFile { path: path.into(), detail };
     let size =
         std::fs::metadata(path).map_err(|e| Error::MissingFile { path: path.into(), detail: e.to_string() })?.len();
@@ -16,7 +17,16 @@ pub fn read_json(path: &Path, limit: u64) -> Result<Value> {
         return Err(invalid(format!("is {size} bytes long; at most {limit} are read")));
     }
     let text = std::fs::read(path).map_err(|e| invalid(e.to_string()))?;
-    parse(&text).map_err(|e| invalid(format!("is not valid JSON: {e}")))
+    parse_json(&text, path, limit)
+}
+
+/// [`read_json`] of text that is already there; `path` is where it came from, for error messages.
+pub(crate) fn parse_json(text: &[u8], path: &Path, limit: u64) -> Result<Value> {
+    let invalid = |detail: String| Error::InvalidFile { path: path.into(), detail };
+    if text.len() as u64 > limit {
+        return Err(invalid(format!("is {} bytes long; at most {limit} are read", text.len())));
+    }
+    parse(text).map_err(|e| invalid(format!("is not valid JSON: {e}")))
 }
 
 fn parse(text: &[u8]) -> serde_json::Result<Value> {

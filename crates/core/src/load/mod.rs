@@ -3,16 +3,23 @@
 //!
 //! [`open_folder`] gives a [`WeightSource`] over `model.safetensors`, or over the shards that
 //! `model.safetensors.index.json` names. Files are memory-mapped, and each tensor is copied (and cast) once when it is
-//! asked for, so that loading needs little more memory than the weights themselves.
+//! asked for, so that loading needs little more memory than the weights themselves. [`fed`] is the same over files whose
+//! bytes somebody else brings: from a network, or from what a user dropped on a page.
 
+pub(crate) mod fed;
 mod file;
 mod header;
+pub(crate) mod index;
+mod intake;
 mod json;
+mod progress;
 mod save;
 mod shards;
 
 pub use file::SafetensorsFile;
+pub(crate) use json::parse_json;
 pub use json::read_json;
+pub use progress::LoadProgress;
 pub use save::write_tensors;
 pub use shards::ShardedFiles;
 
@@ -22,7 +29,12 @@ use crate::tensor::Tensor;
 use candle_core::Device;
 use std::path::Path;
 
-/// Named tensors on disk, whatever the format.
+/// The weights of a checkpoint in one file.
+pub(crate) const SINGLE_FILE: &str = "model.safetensors";
+/// The list of the files of a checkpoint in several.
+pub(crate) const INDEX_FILE: &str = "model.safetensors.index.json";
+
+/// Named tensors in files, whatever the format.
 pub trait WeightSource: Send + Sync {
     /// All names, in the order of the files.
     fn names(&self) -> Vec<&str>;
@@ -33,8 +45,9 @@ pub trait WeightSource: Send + Sync {
     /// Copies a tensor to `device`, as `dtype` if one is given and otherwise as it is stored.
     ///
     /// # Errors
-    /// `weight_mismatch` if there is no such tensor; `wrong_dtype` if it is stored in a form that cannot be read.
-    fn read(&self, name: &str, dtype: Option<DType>, device: &Device) -> Result<Tensor>;
+    /// `weight_mismatch` if there is no such tensor; `wrong_dtype` if it is stored in a form that cannot be read;
+    /// `cancelled`.
+    fn read(&self, name: &str, dtype: Option<DType>, device: &Device, progress: &LoadProgress) -> Result<Tensor>;
 
     /// Where it comes from, for error messages.
     fn path(&self) -> &Path;
@@ -45,19 +58,28 @@ pub trait WeightSource: Send + Sync {
     }
 }
 
+/// Fails with `no_file_system` in a browser's WebAssembly, where every path would seem not to exist.
+pub(crate) fn require_files(path: &Path) -> Result<()> {
+    if cfg!(all(target_family = "wasm", target_os = "unknown")) {
+        return Err(Error::NoFileSystem { path: path.into() });
+    }
+    Ok(())
+}
+
 /// The weights in a model's folder: `model.safetensors`, or else the shards of `model.safetensors.index.json`.
 ///
 /// # Errors
 /// `missing_file` if there is neither; `invalid_file` if what is there is not what it claims to be.
 pub fn open_folder(folder: &Path) -> Result<Box<dyn WeightSource>> {
+    require_files(folder)?;
     if !folder.is_dir() {
         return Err(Error::MissingFile { path: folder.into(), detail: "there is no such folder".into() });
     }
-    let single = folder.join("model.safetensors");
+    let single = folder.join(SINGLE_FILE);
     if single.exists() {
         return Ok(Box::new(SafetensorsFile::open(&single)?));
     }
-    let index = folder.join("model.safetensors.index.json");
+    let index = folder.join(INDEX_FILE);
     if index.exists() {
         return Ok(Box::new(ShardedFiles::open(&index)?));
     }
@@ -79,16 +101,22 @@ pub type Metadata = Vec<(String, String)>;
 /// All tensors of one safetensors file, and the file's metadata.
 pub fn read_tensors(path: &Path) -> Result<(NamedTensors, Metadata)> {
     let file = SafetensorsFile::open(path)?;
+    let progress = LoadProgress::default();
     let tensors = file
         .names()
         .into_iter()
-        .map(|name| Ok((name.to_owned(), file.read(name, None, &Device::Cpu)?)))
+        .map(|name| Ok((name.to_owned(), file.read(name, None, &Device::Cpu, &progress)?)))
         .collect::<Result<_>>()?;
     Ok((tensors, file.metadata().to_vec()))
 }
 
-/// Fails with `weight_mismatch` for a name that a source does not have.
+/// The `weight_mismatch` for a name that a source does not have.
 pub(crate) fn no_such_weight(name: &str, source: &dyn WeightSource) -> Error {
-    let nearest = crate::error::nearest(name, source.names());
-    Error::weight_mismatch(name, format!("is not in {:?}; nearest: {nearest:?}", source.path()))
+    not_among(name, source.names(), source.path())
+}
+
+/// The `weight_mismatch` for a name that is not among those of a file.
+fn not_among<'a>(name: &str, names: impl IntoIterator<Item = &'a str>, path: &Path) -> Error {
+    let nearest = crate::error::nearest(name, names);
+    Error::weight_mismatch(name, format!("is not in {path:?}; nearest: {nearest:?}"))
 }

@@ -12,6 +12,7 @@ use std::path::Path;
 /// # Errors
 /// `invalid_argument` for two tensors of one name; `invalid_file` if the file cannot be written.
 pub fn write_tensors(path: &Path, tensors: &[(String, Tensor)], metadata: &[(String, String)]) -> Result<()> {
+    super::require_files(path)?;
     let mut names = HashSet::new();
     if let Some((name, _)) = tensors.iter().find(|(name, _)| name == "__metadata__" || !names.insert(name)) {
         let detail = format!("'{name}' is there twice, or is reserved");

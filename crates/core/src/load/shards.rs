@@ -1,15 +1,13 @@
 //! A checkpoint in several files, held together by `model.safetensors.index.json`.
 
-use super::{SafetensorsFile, WeightSource, no_such_weight, read_json};
+use super::index::{MAX_INDEX_BYTES, parse_index};
+use super::{LoadProgress, SafetensorsFile, WeightSource, no_such_weight, read_json};
 use crate::device::DType;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use candle_core::Device;
 use indexmap::IndexMap;
-use std::path::{Component, Path, PathBuf};
-
-/// An index names a few hundred thousand tensors at the very most.
-const MAX_INDEX_BYTES: u64 = 256 << 20;
+use std::path::{Path, PathBuf};
 
 /// The shards of one checkpoint. The index is the truth: tensors that it does not name do not exist.
 pub struct ShardedFiles {
@@ -26,28 +24,17 @@ impl ShardedFiles {
     /// `missing_file` for a shard that is not there; `invalid_file` for an index of another form, or one that points
     /// outside its folder; `weight_mismatch` for a tensor that its shard does not hold.
     pub fn open(index: &Path) -> Result<Self> {
-        let invalid = |detail: String| Error::InvalidFile { path: index.into(), detail };
         let folder = index.parent().unwrap_or(Path::new("."));
-        let json = read_json(index, MAX_INDEX_BYTES)?;
-        let map = json
-            .get("weight_map")
-            .and_then(serde_json::Value::as_object)
-            .ok_or_else(|| invalid("has no object 'weight_map'".into()))?;
-        let mut shards: IndexMap<&str, Vec<&str>> = IndexMap::new();
-        for (tensor, shard) in map {
-            let shard =
-                shard.as_str().ok_or_else(|| invalid(format!("'{tensor}' is mapped to {shard}, not a file name")))?;
-            shards.entry(shard).or_default().push(tensor);
-        }
+        let shards = parse_index(&read_json(index, MAX_INDEX_BYTES)?, index)?;
         let mut files = Vec::with_capacity(shards.len());
-        let mut by_name = IndexMap::with_capacity(map.len());
+        let mut by_name = IndexMap::new();
         for (shard, tensors) in shards {
-            let file = SafetensorsFile::open(&inside(folder, shard, index)?)?;
+            let file = SafetensorsFile::open(&inside(folder, &shard, index)?)?;
             for tensor in tensors {
-                if !file.contains(tensor) {
-                    return Err(no_such_weight(tensor, &file));
+                if !file.contains(&tensor) {
+                    return Err(no_such_weight(&tensor, &file));
                 }
-                by_name.insert(tensor.to_owned(), files.len());
+                by_name.insert(tensor, files.len());
             }
             files.push(file);
         }
@@ -59,14 +46,10 @@ impl ShardedFiles {
     }
 }
 
-/// The path of a shard, once it is certain that it lies in the folder.
+/// The path of a shard, once it is certain that no link leads out of the folder.
 fn inside(folder: &Path, shard: &str, index: &Path) -> Result<PathBuf> {
     let outside = |detail: String| Error::InvalidFile { path: index.into(), detail };
-    let relative = Path::new(shard);
-    if shard.contains('\\') || relative.components().any(|c| !matches!(c, Component::Normal(_))) {
-        return Err(outside(format!("points at '{shard}', which is not a plain path below its folder")));
-    }
-    let path = folder.join(relative);
+    let path = folder.join(shard);
     let resolve = |p: &Path| {
         p.canonicalize().map_err(|e| Error::MissingFile {
             path: p.into(),
@@ -95,8 +78,8 @@ impl WeightSource for ShardedFiles {
         self.file(name)?.shape(name)
     }
 
-    fn read(&self, name: &str, dtype: Option<DType>, device: &Device) -> Result<Tensor> {
-        self.file(name).ok_or_else(|| no_such_weight(name, self))?.read(name, dtype, device)
+    fn read(&self, name: &str, dtype: Option<DType>, device: &Device, progress: &LoadProgress) -> Result<Tensor> {
+        self.file(name).ok_or_else(|| no_such_weight(name, self))?.read(name, dtype, device, progress)
     }
 
     fn path(&self) -> &Path {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// More layers than any model has; keeps a lying configuration from making work before its weights are looked at.
 const MAX_LAYERS: usize = 4096;
 /// The largest product of two sizes, so that shapes made of them can be multiplied without overflow.
-const MAX_PRODUCT: usize = 1 << 40;
+const MAX_PRODUCT: usize = if usize::BITS < 64 { 1 << 29 } else { 1 << 40 };
 
 /// The limit of sequences where the model has none. Every position is a different number in single precision.
 const MAX_POSITIONS: usize = 1 << 24;

@@ -7,7 +7,7 @@ use crate::families::{self, Loaded};
 use crate::hooks::{HookPointId, HookRegistry};
 use crate::nn::{DecoderPoints, Weights, point_bounds};
 use crate::tensor::Tensor;
-use crate::weights::{Processed, Steps, process};
+use crate::weights::{Access, Processed, Steps, process};
 use candle_core::Device;
 use indexmap::IndexMap;
 use std::path::Path;
@@ -44,12 +44,17 @@ impl Model {
     /// `weight_mismatch` naming every weight that is missing, superfluous or of another shape;
     /// `not_supported_on_this_model` for processing that it cannot have.
     pub fn load(folder: &Path, options: &LoadOptions) -> Result<Self> {
-        let Loaded { config, weights, notices } = families::load(folder, options)?;
+        Self::from_checkpoint(families::load(folder, options)?, options)
+    }
+
+    /// A checkpoint that was read, processed as the options say.
+    pub(super) fn from_checkpoint(loaded: Loaded, options: &LoadOptions) -> Result<Self> {
+        let Loaded { config, weights, notices } = loaded;
         if options.process.is_empty() {
             return Self::new(config, weights, Steps::default(), notices);
         }
-        let Processed { config, named, done, skipped } = process(&config, weights.into_named(), options.process)?;
-        let weights = Weights::new(&config, named, None)?.packed(&config)?;
+        let Processed { config, weights, done, skipped } =
+            process(&config, &weights, options.process, Access::Exclusive)?;
         let skipped = skipped.iter().map(ToString::to_string);
         Self::new(config, weights, done, notices.into_iter().chain(skipped).collect())
     }
@@ -85,8 +90,7 @@ impl Model {
             let detail = "an optimiser would go on with the weights from before; freeze the model first".into();
             return Err(Error::InvalidArgument { op: "processWeights", detail });
         }
-        let Processed { config, named, done, skipped } = process(self.config(), weights.named().clone(), steps)?;
-        let weights = Weights::new(&config, named, None)?.packed(&config)?;
+        let Processed { config, weights, done, skipped } = process(self.config(), &weights, steps, Access::Shared)?;
         let (points, _) = DecoderPoints::new(&config);
         Ok(Self(Arc::new(Inner {
             config,

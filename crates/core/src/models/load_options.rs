@@ -1,13 +1,13 @@
-//! How a model is loaded, and how far loading has come.
+//! How a model is loaded.
 
 use super::{ModelConfig, Positions};
 use crate::device::DType;
 use crate::error::{Error, Result};
+use crate::load::LoadProgress;
 use crate::memory;
 use crate::weights::Steps;
 use candle_core::Device;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// How a model is loaded.
 #[derive(Clone, Debug)]
@@ -86,45 +86,11 @@ impl LoadOptions {
     pub(crate) fn begin<'a>(&self, shapes: impl IntoIterator<Item = &'a [usize]>) -> Result<()> {
         let elements = shapes.into_iter().map(|dims| dims.iter().fold(1usize, |n, &d| n.saturating_mul(d)));
         let bytes = elements.fold(0usize, usize::saturating_add).saturating_mul(self.dtype.size());
-        self.progress.done.store(0, Relaxed);
-        self.progress.total.store(bytes as u64, Relaxed);
-        memory::require(bytes)
-    }
-
-    /// Counts a tensor that was read.
-    ///
-    /// # Errors
-    /// `cancelled` if somebody has asked for that.
-    pub(crate) fn advance(&self, elements: usize) -> Result<()> {
-        self.progress.done.fetch_add((elements * self.dtype.size()) as u64, Relaxed);
-        if self.progress.cancelled.load(Relaxed) {
-            return Err(Error::Cancelled { op: "fromPretrained" });
-        }
-        Ok(())
+        self.progress.begin(bytes as u64);
+        memory::require_for("weights", bytes)
     }
 }
 
 fn invalid(detail: String) -> Error {
     Error::InvalidArgument { op: "fromPretrained", detail }
-}
-
-/// How far a load has come, for another thread to look at.
-#[derive(Debug, Default)]
-pub struct LoadProgress {
-    done: AtomicU64,
-    total: AtomicU64,
-    cancelled: AtomicBool,
-}
-
-impl LoadProgress {
-    /// Bytes of weights that were read, and all that there are, in the dtype that they are loaded as. The total is 0 until
-    /// the files have been looked at.
-    pub fn bytes(&self) -> (u64, u64) {
-        (self.done.load(Relaxed), self.total.load(Relaxed))
-    }
-
-    /// Makes the load fail with `cancelled` after the tensor that it is reading.
-    pub fn cancel(&self) {
-        self.cancelled.store(true, Relaxed);
-    }
 }

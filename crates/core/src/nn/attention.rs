@@ -2,8 +2,9 @@
 //! model says so (<https://arxiv.org/abs/2305.13245>).
 
 use super::Pass;
+use super::attn_weights::AttnWeights;
 use super::points::AttnPoints;
-use super::weights::{AttnWeights, affine_onto};
+use super::weights::affine_onto;
 use crate::device::DType;
 use crate::error::{Error, Result};
 use crate::hooks::HookPointId;

@@ -6,6 +6,7 @@
 
 mod activation;
 mod attention;
+mod attn_weights;
 mod block;
 mod mask;
 mod mlp;
@@ -21,13 +22,14 @@ pub use rope_scaling::RotaryScaling;
 pub use rotary::RotaryConfig;
 
 pub(crate) use attention::soft_cap;
+pub(crate) use attn_weights::PackedAttn;
 pub(crate) use block::block;
 pub(crate) use mask::AttentionMask;
 pub(crate) use norm::{branch_norm, norm};
 pub(crate) use points::{BlockPoints, DecoderPoints, bounds as point_bounds};
 pub(crate) use rope_parameters::{RopeContext, rope_type};
 pub(crate) use rotary::RotaryTable;
-pub(crate) use weights::{BlockWeights, NormWeights, PackedAttn, WeightSpec, Weights, affine, weight_specs};
+pub(crate) use weights::{BlockWeights, NormWeights, WeightSpec, Weights, affine, weight_specs};
 
 use crate::error::Result;
 use crate::hooks::{HookPointId, HookRegistry};

@@ -1,13 +1,10 @@
 //! The weights of a decoder, under the reference's names and shapes.
-//!
-//! Frozen models hold queries', keys' and values' matrices side by side in one, so that they are one product; the
-//! named weights are then views into it. Trainable models hold a leaf for each name instead, and lay them side by side
-//! in each forward, so that gradients reach the leaves and an optimiser can overwrite them.
 
+use super::attn_weights::{AttnWeights, PackedAttn};
 use crate::error::{Error, Result};
 use crate::models::{ModelConfig, NormKind, Positions};
 use crate::nn::Activation;
-use crate::tensor::{CT, Tensor};
+use crate::tensor::Tensor;
 use candle_core::Device;
 use indexmap::IndexMap;
 
@@ -99,117 +96,6 @@ pub(crate) fn weight_specs(config: &ModelConfig) -> Vec<WeightSpec> {
 pub(crate) struct NormWeights {
     pub(crate) w: Option<Tensor>,
     pub(crate) b: Option<Tensor>,
-}
-
-/// `w_q` `[head, d_model, d_head]`, `w_k` and `w_v` the same with key heads, `w_o` `[head, d_head, d_model]`.
-pub(crate) struct AttnWeights {
-    pub(crate) w_q: Tensor,
-    pub(crate) w_k: Tensor,
-    pub(crate) w_v: Tensor,
-    pub(crate) w_o: Tensor,
-    pub(crate) b_q: Option<Tensor>,
-    pub(crate) b_k: Option<Tensor>,
-    pub(crate) b_v: Option<Tensor>,
-    pub(crate) b_o: Option<Tensor>,
-    /// Absent while the model is trainable: the named weights are then the truth.
-    packed: Option<PackedAttn>,
-}
-
-/// An attention layer's weights as matrices.
-#[derive(Clone)]
-pub(crate) struct PackedAttn {
-    /// `[d_model, (n_heads + 2 n_key_value_heads) * d_head]`: queries, keys, values.
-    pub(crate) qkv: Tensor,
-    /// `[(n_heads + 2 n_key_value_heads) * d_head]`.
-    pub(crate) qkv_bias: Option<Tensor>,
-    /// `[n_heads * d_head, d_model]`.
-    pub(crate) o: Tensor,
-}
-
-impl PackedAttn {
-    /// The named weights of a layer as views into the matrices.
-    pub(crate) fn views(&self, config: &ModelConfig, layer: usize) -> Result<Vec<(String, Tensor)>> {
-        let (heads, kv_heads) = (config.n_heads, config.n_key_value_heads);
-        let grouped = if heads == kv_heads { "" } else { "_" };
-        let mut views = Vec::with_capacity(7);
-        let parts = [("", "Q", 0, heads), (grouped, "K", heads, kv_heads), (grouped, "V", heads + kv_heads, kv_heads)];
-        for (prefix, part, first, count) in parts {
-            let w = head_view(self.qkv.data(), first, count, config.d_head)?;
-            views.push((format!("blocks.{layer}.attn.{prefix}W_{part}"), Tensor::constant(w)?));
-            if let Some(bias) = &self.qkv_bias {
-                let b = bias.data().narrow(0, first * config.d_head, count * config.d_head)?;
-                let b = b.reshape((count, config.d_head))?;
-                views.push((format!("blocks.{layer}.attn.{prefix}b_{part}"), Tensor::constant(b)?));
-            }
-        }
-        let o = self.o.data();
-        let o = if o.is_contiguous() {
-            o.reshape((heads, config.d_head, config.d_model))?
-        } else {
-            o.t()?.reshape((config.d_model, heads, config.d_head))?.permute((1, 2, 0))?
-        };
-        views.push((format!("blocks.{layer}.attn.W_O"), Tensor::constant(o)?));
-        Ok(views)
-    }
-}
-
-/// `count` heads from `first` on, `[count, d_model, d_head]`, of a matrix `[d_model, heads * d_head]` in either layout.
-fn head_view(matrix: &CT, first: usize, count: usize, d_head: usize) -> Result<CT> {
-    let (d_model, columns) = matrix.dims2()?;
-    let heads = columns / d_head;
-    if matrix.is_contiguous() {
-        return Ok(matrix.reshape((d_model, heads, d_head))?.narrow(1, first, count)?.transpose(0, 1)?);
-    }
-    let rows = matrix.t()?.contiguous()?;
-    Ok(rows.reshape((heads, d_head, d_model))?.narrow(0, first, count)?.transpose(1, 2)?)
-}
-
-impl AttnWeights {
-    /// Queries `[batch, pos, head, d_head]`, keys and values (with key heads) from one input `[batch, pos, d_model]`.
-    pub(crate) fn project_shared(&self, config: &ModelConfig, x: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
-        let y = match &self.packed {
-            Some(packed) => affine(x, &packed.qkv, packed.qkv_bias.as_ref())?,
-            None => affine(x, &self.side_by_side()?, self.biases_end_to_end()?.as_ref())?,
-        };
-        let (heads, kv_heads) = (config.n_heads, config.n_key_value_heads);
-        let y =
-            y.reshape(&[x.dims()[0] as i64, x.dims()[1] as i64, (heads + 2 * kv_heads) as i64, config.d_head as i64])?;
-        match <[Tensor; 3]>::try_from(y.split_sections(&[heads, kv_heads, kv_heads], 2)?) {
-            Ok([q, k, v]) => Ok((q, k, v)),
-            Err(_) => Err(Error::Internal { detail: "a split into three gave another number".into() }),
-        }
-    }
-
-    /// `[d_model, (n_heads + 2 n_key_value_heads) * d_head]`.
-    fn side_by_side(&self) -> Result<Tensor> {
-        let columns = |w: &Tensor| w.transpose(0, 1)?.flatten(1, 2);
-        Tensor::cat(&[columns(&self.w_q)?, columns(&self.w_k)?, columns(&self.w_v)?], 1)
-    }
-
-    fn biases_end_to_end(&self) -> Result<Option<Tensor>> {
-        match (&self.b_q, &self.b_k, &self.b_v) {
-            (None, None, None) => Ok(None),
-            (q, k, v) => {
-                let flat = |b: &Option<Tensor>, w: &Tensor| match b {
-                    Some(b) => b.flatten(0, 1),
-                    None => Tensor::zeros(&[w.dims()[0] * w.dims()[2]], w.dtype(), w.data().device()),
-                };
-                Tensor::cat(&[flat(q, &self.w_q)?, flat(k, &self.w_k)?, flat(v, &self.w_v)?], 0).map(Some)
-            }
-        }
-    }
-
-    /// `[n_heads * d_head, d_model]`.
-    pub(crate) fn flat_o(&self) -> Result<Tensor> {
-        match &self.packed {
-            Some(packed) => Ok(packed.o.clone()),
-            None => self.w_o.flatten(0, 1),
-        }
-    }
-
-    fn pack(&self) -> Result<PackedAttn> {
-        Ok(PackedAttn { qkv: self.side_by_side()?, qkv_bias: self.biases_end_to_end()?, o: self.w_o.flatten(0, 1)? })
-    }
 }
 
 /// `w_in` and `w_gate` `[d_model, d_mlp]`, `w_out` `[d_mlp, d_model]`.
@@ -330,7 +216,7 @@ impl Weights {
             let mut all = Vec::with_capacity(self.blocks.len());
             // A layer at a time, dropping what its views replace: no more than one layer exists twice.
             for (layer, block) in self.blocks.into_iter().enumerate() {
-                let packed = block.attn.pack()?;
+                let packed = block.attn.to_packed()?;
                 named.extend(packed.views(config, layer)?);
                 all.push(packed);
             }
@@ -361,14 +247,14 @@ impl Weights {
             .collect()
     }
 
-    /// The weights that the model has, by name, without the matrices that they are views into.
-    pub(crate) fn into_named(self) -> IndexMap<String, Tensor> {
-        self.named
-    }
-
-    /// [`Weights::into_named`] of shared weights.
+    /// The weights that the model has, by name.
     pub(crate) fn named(&self) -> &IndexMap<String, Tensor> {
         &self.named
+    }
+
+    /// Each layer's attention as matrices.
+    pub(crate) fn packed_attention(&self) -> Result<Vec<PackedAttn>> {
+        self.blocks.iter().map(|block| block.attn.to_packed()).collect()
     }
 
     fn zeros(&self, spec: &WeightSpec) -> Result<Tensor> {

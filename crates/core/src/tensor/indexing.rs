@@ -3,7 +3,7 @@
 use super::host::{Window, read_all, upload, with_element_type};
 use super::picks::{Picks, indices};
 use super::slices::{resolve_index, slice_bounds};
-use super::{CT, Tensor, broadcast_dims};
+use super::{CT, Tensor, broadcast_dims, saturated};
 use crate::autograd::record;
 use crate::device::DType;
 use crate::error::{Error, Result};
@@ -87,7 +87,7 @@ impl Plan {
                         });
                     }
                     let (start, len) = slice_bounds(dims[from], *start, *stop, step);
-                    plan.steps.push(Step::Part { axis, start, len, step: step as usize });
+                    plan.steps.push(Step::Part { axis, start, len, step: saturated(step).min(dims[from].max(1)) });
                     (from, axis) = (from + 1, axis + 1);
                 }
                 IndexItem::NewAxis => {

@@ -1,7 +1,7 @@
 //! Tensors joined, repeated and padded.
 
 use super::host::{Window, element, moved, read_all, upload, with_element_type};
-use super::{CT, Tensor, promote};
+use super::{CT, Tensor, promote, saturated};
 use crate::autograd::record;
 use crate::error::{Error, Result};
 use crate::ops::{Op, Scalar, op_table};
@@ -152,7 +152,7 @@ impl Tensor {
                 detail: format!("{} counts for an axis of {size}", counts.len()),
             });
         }
-        let count = |i: usize| counts.get(i).or(counts.first()).map_or(0, |&n| n as usize);
+        let count = |i: usize| counts.get(i).or(counts.first()).map_or(0, |&n| saturated(n));
         crate::memory::require_tensor(
             OP,
             &[(0..size).fold(0usize, |sum, i| sum.saturating_add(count(i)))],
@@ -182,12 +182,12 @@ impl Tensor {
         let dims: Vec<usize> = inner
             .iter()
             .zip(&from)
-            .map(|(n, (b, a))| [b, a].iter().fold(*n, |n, &&by| n.saturating_add(by.max(0) as usize)))
+            .map(|(n, (b, a))| [b, a].iter().fold(*n, |n, &&by| n.saturating_add(saturated(by))))
             .collect();
         if dims == inner {
             return Ok(x);
         }
-        let starts: Vec<usize> = from.iter().map(|(b, _)| (*b).max(0) as usize).collect();
+        let starts: Vec<usize> = from.iter().map(|(b, _)| saturated(*b)).collect();
         let window = starts
             .iter()
             .zip(&inner)

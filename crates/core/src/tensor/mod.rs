@@ -170,11 +170,16 @@ impl Tensor {
         }))
     }
 
-    /// Whether `data` lies in the memory of this tensor and that is a parameter's.
-    pub(crate) fn lends_parameter_to(&self, data: &CT) -> bool {
+    /// Whether `data` lies in the memory of this tensor.
+    pub(crate) fn shares_memory(&self, data: &CT) -> bool {
         // Two guards of one lock would deadlock with a waiting writer only if held across it: each lives for one line.
         let address = |tensor: &CT| std::ptr::from_ref(&*tensor.storage_and_layout().0).addr();
-        self.0.of_parameter && address(&self.0.data) == address(data)
+        address(&self.0.data) == address(data)
+    }
+
+    /// [`Tensor::shares_memory`], of a parameter.
+    pub(crate) fn lends_parameter_to(&self, data: &CT) -> bool {
+        self.0.of_parameter && self.shares_memory(data)
     }
 
     pub(crate) fn edge(&self) -> Option<&Edge> {
@@ -297,6 +302,12 @@ impl std::fmt::Debug for Tensor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Tensor({:?}, {})", self.dims(), self.dtype().name())
     }
+}
+
+/// A count that came as `i64`, 0 or more. One beyond all addresses stays beyond them, so that whoever checks sizes
+/// refuses it on 32 bits too.
+pub(crate) fn saturated(count: i64) -> usize {
+    usize::try_from(count).unwrap_or(if count < 0 { 0 } else { usize::MAX })
 }
 
 /// `dim` of a tensor of that rank, counted from the front. As in torch, a 0-d tensor has the dims -1 and 0.

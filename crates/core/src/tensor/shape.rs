@@ -1,7 +1,7 @@
 //! Operations that change how elements are arranged, not what they are.
 
 use super::host::{contiguous, moved, reshape};
-use super::{CT, Tensor, resolve_dim, unbroadcast};
+use super::{CT, Tensor, resolve_dim, saturated, unbroadcast};
 use crate::error::{Error, Result};
 use crate::ops::{Op, op_table};
 
@@ -17,7 +17,7 @@ fn infer_shape(op: &'static str, shape: &[i64], count: usize) -> Result<Vec<usiz
     let known = shape
         .iter()
         .filter(|&&n| n >= 0)
-        .try_fold(1usize, |product, &n| product.checked_mul(n as usize))
+        .try_fold(1usize, |product, &n| product.checked_mul(saturated(n)))
         .ok_or_else(mismatch)?;
     let inferred = match count.checked_div(known) {
         _ if !shape.contains(&-1) => 0,
@@ -30,7 +30,7 @@ fn infer_shape(op: &'static str, shape: &[i64], count: usize) -> Result<Vec<usiz
             });
         }
     };
-    let dims: Vec<usize> = shape.iter().map(|&n| if n == -1 { inferred } else { n as usize }).collect();
+    let dims: Vec<usize> = shape.iter().map(|&n| if n == -1 { inferred } else { saturated(n) }).collect();
     if dims.iter().product::<usize>() == count { Ok(dims) } else { Err(mismatch()) }
 }
 
@@ -206,8 +206,8 @@ impl Tensor {
             .map(|(i, &n)| match (n, i.checked_sub(lead).map(|i| own[i])) {
                 (-1, Some(have)) => Ok(have),
                 (n, _) if n < 0 => Err(misfit()),
-                (n, Some(have)) if have == n as usize || have == 1 => Ok(n as usize),
-                (n, None) => Ok(n as usize),
+                (n, Some(have)) if have == saturated(n) || have == 1 => Ok(saturated(n)),
+                (n, None) => Ok(saturated(n)),
                 _ => Err(misfit()),
             })
             .collect::<Result<Vec<_>>>()?;

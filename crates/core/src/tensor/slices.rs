@@ -1,7 +1,7 @@
 //! Parts of a tensor, picked by position along axes.
 
 use super::host::{Window, moved, windowed};
-use super::{CT, Tensor};
+use super::{CT, Tensor, saturated};
 use crate::autograd::record_many;
 use crate::error::{Error, Result};
 use crate::ops::{Arg, Op, op_table};
@@ -10,7 +10,7 @@ use crate::ops::{Arg, Op, op_table};
 pub(super) fn slice_bounds(size: usize, start: Option<i64>, stop: Option<i64>, step: i64) -> (usize, usize) {
     let clamp = |i: i64| (if i < 0 { i.saturating_add(size as i64) } else { i }).clamp(0, size as i64) as usize;
     let (start, stop) = (clamp(start.unwrap_or(0)), clamp(stop.unwrap_or(i64::MAX)));
-    (start, stop.saturating_sub(start).div_ceil(step as usize))
+    (start, stop.saturating_sub(start).div_ceil(saturated(step)))
 }
 
 /// `index` counted from the front; negative numbers count from the back.

@@ -11,13 +11,7 @@ pub(super) fn fold_block(block: &mut Part, config: &ModelConfig) -> Result<()> {
     let Some(kind) = config.normalization.filter(|kind| kind.learned) else {
         return Ok(());
     };
-    let norm = LearnedNorm::take(block, "ln1", kind)?;
-    let (key, value) = (("W_K", "b_K"), ("W_V", "b_V"));
-    norm.fold_into(block, "attn.W_Q", "attn.b_Q")?;
-    for (weight, bias) in [key, value] {
-        let (weight, bias) = (block.key_or_value(weight), block.key_or_value(bias));
-        norm.fold_into(block, &weight, &bias)?;
-    }
+    LearnedNorm::take(block, "ln1", kind)?.fold_into(block, "attn.W_QKV", "attn.b_QKV")?;
     if config.d_mlp.is_none() {
         return Ok(());
     }
@@ -62,24 +56,14 @@ impl LearnedNorm {
     }
 
     fn take_from(part: &mut Part, w: &str, b: &str, kind: NormKind) -> Result<Self> {
-        let weight = part.get(w)?.clone();
-        part.remove(w);
-        Ok(Self { w: weight, b: part.remove(b), centered: kind.centered })
+        Ok(Self { w: part.take_vector(w)?, b: part.remove(b), centered: kind.centered })
     }
 
-    /// `(x · w + b) W + bias` as `x W' + bias'`, for `W` `[.., width, out]`.
+    /// `(x · w + b) W + bias` as `x W' + bias'`, for `W` `[width, out]`.
     fn fold_into(&self, part: &mut Part, weight: &str, bias: &str) -> Result<()> {
-        let matrix = part.get(weight)?.clone();
-        let inputs = matrix.rank() - 2;
-        if let Some(b) = &self.b {
-            let shift = matrix.broadcast_mul(&b.unsqueeze(1)?)?.sum(inputs)?;
-            part.add_bias(bias, shift)?;
-        }
-        let mut folded = matrix.broadcast_mul(&self.w.unsqueeze(1)?)?;
-        if self.centered {
-            folded = folded.broadcast_sub(&folded.mean_keepdim(inputs)?)?;
-        }
-        part.set(weight, folded);
-        Ok(())
+        let matrix = part.matrix(weight)?;
+        let shift = self.b.as_ref().map(|b| matrix.combined(b)).transpose()?;
+        matrix.scale_inputs(&self.w, self.centered)?;
+        shift.map_or(Ok(()), |shift| part.add_bias(bias, shift))
     }
 }

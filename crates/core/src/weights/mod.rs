@@ -10,13 +10,14 @@
 //! | [`Step::RefactorFactoredAttnMatrices`] | heads' factors become orthogonal, by singular values | only their products matter |
 //!
 //! Each step is a function of named weights and lives in its own file. [`process`] decides which of those asked for
-//! keep the function of this model, and runs them a block at a time, so that no more than one block exists in higher
-//! precision. The steps are those of the reference, `TransformerLens`; where it would change what the model computes
-//! (gated MLPs after LayerNorm, a last norm that does not centre) this does not.
+//! keep the function of this model. A matrix is rewritten where it lies, a piece at a time in higher precision; where the
+//! memory is somebody else's too, it is copied first. The steps are those of the reference, `TransformerLens`; where it
+//! would change what the model computes (gated MLPs after LayerNorm, a last norm that does not centre) this does not.
 
 mod centering;
 mod factoring;
 mod layer_norm;
+mod matrix;
 mod part;
 mod plan;
 mod value_biases;
@@ -26,6 +27,7 @@ pub use plan::{Step, Steps};
 use crate::device::DType;
 use crate::error::Result;
 use crate::models::{ModelConfig, NormKind};
+use crate::nn::Weights;
 use crate::tensor::Tensor;
 use indexmap::IndexMap;
 use part::Part;
@@ -34,34 +36,42 @@ use plan::Skipped;
 /// Processed weights, and the configuration that they are for.
 pub(crate) struct Processed {
     pub(crate) config: ModelConfig,
-    pub(crate) named: IndexMap<String, Tensor>,
+    pub(crate) weights: Weights,
     /// The steps that were done.
     pub(crate) done: Steps,
     /// Those that were asked for and would have changed what the model computes.
     pub(crate) skipped: Vec<Skipped>,
 }
 
-/// Does the steps that were asked for, to weights under the reference's names. Biases may be missing.
+/// Who sees the memory that weights are in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Whoever processes them, so that they can be rewritten where they are.
+    Exclusive,
+    /// Others too, so that what changes is copied first.
+    Shared,
+}
+
+/// Does the steps that were asked for. Biases may be missing. After an error, weights that were processed with
+/// [`Access::Exclusive`] are of no use any more.
 ///
 /// # Errors
-/// `not_supported_on_this_model` for a step that this model cannot have; `weight_mismatch` for a weight that is missing.
-pub(crate) fn process(config: &ModelConfig, mut named: IndexMap<String, Tensor>, asked: Steps) -> Result<Processed> {
+/// `not_supported_on_this_model` for a step that this model cannot have; `memory_limit` where copies would go over it.
+pub(crate) fn process(config: &ModelConfig, weights: &Weights, asked: Steps, access: Access) -> Result<Processed> {
     let (steps, skipped) = plan::plan(config, asked)?;
     let dtype = config.dtype;
-    for layer in 0..config.n_layers {
-        let mut block = Part::take(&mut named, &format!("blocks.{layer}."))?;
+    let mut named = weights.named().clone();
+    let mut packed = weights.packed_attention()?;
+    for (layer, attn) in packed.iter_mut().enumerate() {
+        let mut block = Part::take_block(&mut named, layer, attn, access)?;
         process_block(&mut block, config, steps)?;
-        block.put_back(&mut named, dtype)?;
+        *attn = block.put_back_block(&mut named, layer, config)?;
     }
-    for prefix in ["embed.", "pos_embed."] {
-        let mut table = Part::take(&mut named, prefix)?;
-        if steps.contains(Step::CenterWritingWeights) {
-            centering::center_table(&mut table)?;
-        }
-        table.put_back(&mut named, dtype)?;
-    }
-    let mut end = Part::take(&mut named, "unembed.")?;
-    let mut last_norm = Part::take(&mut named, "ln_final.")?;
+
+    // A tied unembedding is a view of the embedding: it is copied if it changes, and then they are two.
+    let access_to_unembed = access_to_end(&named, access);
+    let mut end = Part::take(&mut named, "unembed.", access_to_unembed)?;
+    let mut last_norm = Part::take(&mut named, "ln_final.", access)?;
     if steps.contains(Step::FoldLn) {
         layer_norm::fold_final(&mut last_norm, &mut end, config)?;
     }
@@ -70,6 +80,14 @@ pub(crate) fn process(config: &ModelConfig, mut named: IndexMap<String, Tensor>,
     }
     last_norm.put_back(&mut named, dtype)?;
     end.put_back(&mut named, dtype)?;
+    if steps.contains(Step::CenterWritingWeights) {
+        let access_to_embed = access_to_end(&named, access);
+        for (prefix, matrix, access) in [("embed.", "W_E", access_to_embed), ("pos_embed.", "W_pos", access)] {
+            let mut table = Part::take(&mut named, prefix, access)?;
+            centering::center_table(&mut table, matrix)?;
+            table.put_back(&mut named, dtype)?;
+        }
+    }
 
     let mut config = config.clone();
     if steps.contains(Step::FoldLn) {
@@ -77,7 +95,16 @@ pub(crate) fn process(config: &ModelConfig, mut named: IndexMap<String, Tensor>,
     }
     // Embedding and unembedding are different matrices from here on.
     config.tie_word_embeddings &= steps.is_empty();
-    Ok(Processed { config, named, done: steps, skipped })
+    let weights = Weights::new(&config, named, Some(packed))?;
+    Ok(Processed { config, weights, done: steps, skipped })
+}
+
+/// The access to an embedding or an unembedding that may be the other one's view.
+fn access_to_end(named: &IndexMap<String, Tensor>, access: Access) -> Access {
+    match (named.get("embed.W_E"), named.get("unembed.W_U")) {
+        (Some(embed), Some(unembed)) if embed.shares_memory(unembed.data()) => Access::Shared,
+        _ => access,
+    }
 }
 
 fn process_block(block: &mut Part, config: &ModelConfig, steps: Steps) -> Result<()> {
@@ -90,7 +117,7 @@ fn process_block(block: &mut Part, config: &ModelConfig, steps: Steps) -> Result
     if steps.contains(Step::FoldValueBiases) {
         value_biases::fold_block(block, config)?;
         if steps.contains(Step::CenterWritingWeights) {
-            centering::center_output_bias(block)?;
+            centering::center_bias(block, "attn.b_O")?;
         }
     }
     if steps.contains(Step::RefactorFactoredAttnMatrices) {

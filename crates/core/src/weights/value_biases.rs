@@ -4,16 +4,18 @@
 use super::part::Part;
 use crate::error::Result;
 use crate::models::ModelConfig;
+use crate::tensor::CT;
 
 /// `b_O += Σ_h b_V[h] W_O[h]`; the values have no bias afterwards.
 pub(super) fn fold_block(block: &mut Part, config: &ModelConfig) -> Result<()> {
-    let name = block.key_or_value("b_V");
-    let Some(values) = block.remove(&name) else {
+    let Some(biases) = block.remove("attn.b_QKV") else {
         return Ok(());
     };
-    let w_o = block.get("attn.W_O")?;
-    let (heads, shared_by) = (config.n_heads, config.n_heads / config.n_key_value_heads);
-    let per_head = values.unsqueeze(1)?.repeat((1, shared_by, 1))?.reshape((heads, config.d_head, 1))?;
-    let written = w_o.broadcast_mul(&per_head)?.sum((0, 1))?;
+    let (heads, kv_heads, d_head) = (config.n_heads, config.n_key_value_heads, config.d_head);
+    let others = biases.narrow(0, 0, (heads + kv_heads) * d_head)?;
+    let values = biases.narrow(0, (heads + kv_heads) * d_head, kv_heads * d_head)?;
+    block.set("attn.b_QKV", CT::cat(&[&others, &values.zeros_like()?], 0)?);
+    let per_head = values.reshape((kv_heads, 1, d_head))?.repeat((1, heads / kv_heads, 1))?.flatten_all()?;
+    let written = block.matrix("attn.W_O")?.combined(&per_head)?;
     block.add_bias("attn.b_O", written)
 }

@@ -6,12 +6,15 @@
 
 mod allocations;
 mod configs;
+#[path = "../load/deliver.rs"]
+mod deliver;
 #[path = "../load/folder.rs"]
 mod folder;
 mod headers;
 mod indices;
 mod json;
 mod loading;
+mod uploads;
 
 use proptest::prelude::ProptestConfig;
 

@@ -1,7 +1,9 @@
 //! Weights on disk: what is written comes back, and files that lie are refused with the right code.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test panics")]
 
+mod deliver;
 mod folder;
+mod upload;
 
 use folder::Folder;
 use hooklens_core::load::{open_folder, read_tensors, write_tensors};

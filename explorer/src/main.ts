@@ -1,0 +1,20 @@
+/** The explorer page. */
+
+import "./style.css";
+import { Explorer } from "./explorer.ts";
+import { EditPanel } from "./parts/edit-panel.ts";
+import { HeadGrid } from "./parts/head-grid.ts";
+import { LargePattern } from "./parts/large-pattern.ts";
+import { LensTable } from "./parts/lens-table.ts";
+import { NextTokens } from "./parts/next-tokens.ts";
+import { NormChart } from "./parts/norm-chart.ts";
+import { TokenStrip } from "./parts/token-strip.ts";
+
+customElements.define("hl-token-strip", TokenStrip);
+customElements.define("hl-next-tokens", NextTokens);
+customElements.define("hl-head-grid", HeadGrid);
+customElements.define("hl-large-pattern", LargePattern);
+customElements.define("hl-lens-table", LensTable);
+customElements.define("hl-norm-chart", NormChart);
+customElements.define("hl-edit-panel", EditPanel);
+customElements.define("hl-explorer", Explorer);

@@ -1,0 +1,37 @@
+// Builds the engine for browsers, with wasm-pack, into wasm/ at the root: `hooklens.js` and `hooklens_bg.wasm`.
+import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { fail, root } from "./steps.mjs";
+import { wasmToolchain } from "./wasm-toolchain.mjs";
+
+const { compiler, env, wasmPack } = wasmToolchain();
+console.error(compiler);
+
+const made = join(root, ".cache", "wasm");
+rmSync(made, { recursive: true, force: true });
+const args = ["build", join(root, "crates/wasm"), "--profile", "wasm", "--target", "web"];
+// What wasm-opt makes is smaller as it is and larger compressed, which is what is downloaded.
+args.push("--mode", "no-install", "--no-opt", "--no-pack", "--out-dir", made, "--out-name", "hooklens");
+const RUSTFLAGS = "-C target-feature=+simd128";
+const built = spawnSync(wasmPack, args, {
+  cwd: root,
+  stdio: ["ignore", process.stderr, process.stderr],
+  env: { ...env, CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS: RUSTFLAGS },
+});
+if (built.error) fail(`${wasmPack}: ${built.error.message}`);
+if (built.status !== 0) fail(`${wasmPack} ${args.join(" ")} ended with ${built.status ?? built.signal}`);
+
+const out = join(root, "wasm");
+mkdirSync(out, { recursive: true });
+for (const file of ["hooklens.js", "hooklens.d.ts", "hooklens_bg.wasm", "hooklens_bg.wasm.d.ts"]) {
+  // A process that is loading it sees the old file or the new one, never a part.
+  copyFileSync(join(made, file), join(out, `${file}.new`));
+  renameSync(join(out, `${file}.new`), join(out, file));
+}
+const bytes = readFileSync(join(out, "hooklens_bg.wasm"));
+const kib = (n) => `${(n / 1024).toFixed(0)} KiB`;
+console.error(
+  `${join(out, "hooklens_bg.wasm")}: ${kib(bytes.length)}, ${kib(gzipSync(bytes, { level: 9 }).length)} gzip`,
+);

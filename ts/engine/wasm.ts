@@ -1,0 +1,69 @@
+/**
+ * Starts the engine as WebAssembly. The glue between JavaScript and the module (`wasm/hooklens.js`) is made with it; its
+ * exports are those of the native addon, beside the two functions that make an instance.
+ */
+
+import type { LoadedEngine, WasmSource } from "./current.ts";
+import { hooklensError } from "./errors.ts";
+import { compiled } from "./wasm-download.ts";
+import { webAssembly } from "./web-assembly.ts";
+import { type EngineModule, versionProblem, wire } from "./wire.ts";
+
+/** What `wasm/hooklens.js` exports. */
+export interface WasmGlue extends EngineModule {
+  default(options: { readonly module_or_path: WebAssembly.Module }): Promise<unknown>;
+  initSync(options: { readonly module: WebAssembly.Module }): unknown;
+}
+
+/** Addresses have 32 bits. What is above nine tenths of that is left to the stack, to code and to gaps. */
+const MEMORY_LIMIT = Math.floor(0.9 * 2 ** 32);
+
+function nameOf(source: WasmSource): string {
+  if (typeof source === "string" || source instanceof URL) return String(source);
+  return "WebAssembly given to initEngine";
+}
+
+/** What is wrong with a module that compiles but is not this engine, or for which there is no room. */
+function notStarted(from: string, error: unknown): Error {
+  const detail = error instanceof Error ? error.message : String(error);
+  const told = hooklensError(
+    "engine_unavailable",
+    `the engine from ${from} did not start; it must be that of this very version of hooklens (${detail})`,
+    { url: from },
+  );
+  told.cause = error;
+  return told;
+}
+
+function running(glue: WasmGlue, source: string): LoadedEngine {
+  const problem = versionProblem(glue.engineVersion());
+  if (problem !== null) throw hooklensError("engine_unavailable", `${source}: ${problem}`, { url: source });
+  return { engine: wire(glue, "wasm", MEMORY_LIMIT), source, rejected: [] };
+}
+
+/**
+ * Compiles and starts the engine.
+ *
+ * @throws what `compiled` throws; `engine_unavailable` for a module of another version.
+ */
+export async function startWasm(glue: () => Promise<WasmGlue>, source: WasmSource): Promise<LoadedEngine> {
+  const from = nameOf(source);
+  const [module, functions] = await Promise.all([compiled(source), glue()]);
+  try {
+    await functions.default({ module_or_path: module });
+  } catch (error) {
+    throw notStarted(from, error);
+  }
+  return running(functions, from);
+}
+
+/** Starts the engine from bytes without giving up the thread: for Node, and for workers. */
+export function startWasmSync(glue: WasmGlue, bytes: Uint8Array, source: string): LoadedEngine {
+  const api = webAssembly();
+  try {
+    glue.initSync({ module: new api.Module(bytes) });
+  } catch (error) {
+    throw notStarted(source, error);
+  }
+  return running(glue, source);
+}
