@@ -1,4 +1,7 @@
 // `npm run golden -- <folder>`: compares models with reference fixtures, one line a fixture; exit code 1 if any fails.
+
+// Chooses the engine; what is compared asks for none.
+import "../ts/node.ts";
 import { resolve } from "node:path";
 import { compareFixture, describeOutcome } from "../tests/golden/compare.ts";
 import { fixtureFolders } from "../tests/golden/fixture.ts";
