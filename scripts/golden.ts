@@ -3,6 +3,7 @@
 // Chooses the engine; what is compared asks for none.
 import "../ts/node.ts";
 import { resolve } from "node:path";
+import "../tests/support/start.ts";
 import { compareFixture, describeOutcome } from "../tests/golden/compare.ts";
 import { fixtureFolders } from "../tests/golden/fixture.ts";
 
