@@ -1,7 +1,4 @@
 // `npm run golden -- <folder>`: compares models with reference fixtures, one line a fixture; exit code 1 if any fails.
-
-// Chooses the engine; what is compared asks for none.
-import "../ts/node.ts";
 import { resolve } from "node:path";
 import "../tests/support/start.ts";
 import { compareFixture, describeOutcome } from "../tests/golden/compare.ts";
