@@ -83,7 +83,7 @@ export type Wired =
   | HeldWire;
 
 /** Whether a list is one of numbers alone, such as token ids, which stand for themselves. */
-export function isNumbers(list: readonly unknown[]): list is readonly number[] {
+export function isNumbers(list: readonly unknown[]): boolean {
   return list.every((item) => typeof item === "number");
 }
 
