@@ -9,6 +9,7 @@ import type {
   EngineRegistry,
   EngineRun,
   EngineTensor,
+  EngineUpload,
 } from "../../ts/engine/engine.ts";
 import type { EngineModule } from "../../ts/engine/wire.ts";
 import { engine, native } from "./native-module.ts";
@@ -27,6 +28,7 @@ const ADDON: Members<EngineModule> = {
   createRegistry: true,
   createCache: true,
   startLoading: true,
+  startUpload: true,
   actName: true,
   createModel: true,
   readTensors: true,
@@ -102,6 +104,17 @@ const MODEL: Members<EngineModel> = {
   dispose: true,
 };
 
+const UPLOAD: Members<EngineUpload> = {
+  need: true,
+  absent: true,
+  text: true,
+  start: true,
+  feed: true,
+  end: true,
+  progress: true,
+  finish: true,
+  dispose: true,
+};
 const LOADING: Members<EngineLoading> = {
   finish: true,
   progress: true,
@@ -140,6 +153,7 @@ const CLASSES = {
   EngineRegistry: REGISTRY,
   EngineCache: CACHE,
   EngineLoading: LOADING,
+  EngineUpload: UPLOAD,
   EngineModel: MODEL,
   EngineRun: RUN,
   EngineGeneration: GENERATION,
