@@ -1,6 +1,6 @@
 // Builds the engine for browsers, with wasm-pack, into wasm/ at the root: `hooklens.js` and `hooklens_bg.wasm`.
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { copyFileSync, cpSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { fail, root } from "./steps.mjs";
@@ -25,6 +25,8 @@ if (built.status !== 0) fail(`${wasmPack} ${args.join(" ")} ended with ${built.s
 
 const out = join(root, "wasm");
 mkdirSync(out, { recursive: true });
+// What hooklens.js imports: crates/wasm/src/host.js.
+cpSync(join(made, "snippets"), join(out, "snippets"), { recursive: true });
 for (const file of ["hooklens.js", "hooklens.d.ts", "hooklens_bg.wasm", "hooklens_bg.wasm.d.ts"]) {
   // A process that is loading it sees the old file or the new one, never a part.
   copyFileSync(join(made, file), join(out, `${file}.new`));
