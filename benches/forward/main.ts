@@ -10,6 +10,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism, loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
 import { machine } from "../hooks/report.ts";
+import { GPT2_SMALL } from "../sizes.ts";
 import { type Run, startPeer } from "./peer.ts";
 import { type Measured, markdown, ratios } from "./report.ts";
 
@@ -20,17 +21,7 @@ const { HookedTransformer, tidy } = await import("../../ts/node.ts");
 
 const quick = process.argv.includes("--quick");
 const rounds = quick ? 5 : 25;
-const GPT2 = { act_fn: "gelu_new", normalization_type: "LN", seed: 1 } as const;
-const large = HookedTransformer.fromConfig({
-  ...GPT2,
-  n_layers: 12,
-  d_model: 768,
-  n_ctx: 1024,
-  d_head: 64,
-  n_heads: 12,
-  d_mlp: 3072,
-  d_vocab: 50257,
-});
+const large = HookedTransformer.fromConfig(GPT2_SMALL);
 const tiny = await HookedTransformer.fromPretrained("builtin:tiny");
 
 function tokens(pos: number, vocabulary: number): number[][] {

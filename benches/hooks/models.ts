@@ -9,6 +9,7 @@ import {
   type Tensor,
   tidy,
 } from "../../ts/node.ts";
+import { DEMO, GPT2_SMALL } from "../sizes.ts";
 import { type Candidate, differences, interleaved, median, type Timing, timing } from "./paired.ts";
 
 /** A model to measure, and on what. */
@@ -139,30 +140,10 @@ export function measure({ name, model, rounds }: Subject, pos: number): ModelRes
   };
 }
 
-const GPT2_LIKE = { act_fn: "gelu_new", normalization_type: "LN", seed: 1 } as const;
-
 /** Models of the demo's sizes and of GPT-2 small's. What weights they have makes no difference to the time. */
 export function subjects(quick: boolean): Subject[] {
-  const demo = HookedTransformer.fromConfig({
-    ...GPT2_LIKE,
-    n_layers: 4,
-    d_model: 128,
-    n_ctx: 128,
-    d_head: 32,
-    n_heads: 4,
-    d_mlp: 512,
-    d_vocab: 1024,
-  });
-  const gpt2 = HookedTransformer.fromConfig({
-    ...GPT2_LIKE,
-    n_layers: 12,
-    d_model: 768,
-    n_ctx: 1024,
-    d_head: 64,
-    n_heads: 12,
-    d_mlp: 3072,
-    d_vocab: 50257,
-  });
+  const demo = HookedTransformer.fromConfig(DEMO);
+  const gpt2 = HookedTransformer.fromConfig(GPT2_SMALL);
   return [
     { name: "demo model's sizes", model: demo, positions: [16, 128], rounds: quick ? 11 : 101 },
     { name: "GPT-2 small's sizes", model: gpt2, positions: [16, 128], rounds: quick ? 5 : 25 },

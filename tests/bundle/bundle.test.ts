@@ -32,12 +32,15 @@ describe.each([
   const parts = async (page: string) =>
     new Set((await of(page)).modules.map((path) => path.split("/").slice(0, 2).join("/")));
 
-  test.each(["model", "modules", "tensors"])("the page '%s' imports nothing of Node", async (page) => {
-    const { code } = await of(page);
-    expect(nodeImports(code)).toEqual([]);
-    expect(code).not.toMatch(/\bprocess\.(env|platform|versions)\b/);
-    expect(code).not.toMatch(/\bBuffer\b/);
-  });
+  test.each(["model", "modules", "tensors", "worker"])(
+    "the page '%s' imports nothing of Node",
+    async (page) => {
+      const { code } = await of(page);
+      expect(nodeImports(code)).toEqual([]);
+      expect(code).not.toMatch(/\bprocess\.(env|platform|versions)\b/);
+      expect(code).not.toMatch(/\bBuffer\b/);
+    },
+  );
 
   test(`a page that runs a model and hooks it has at most ${SCRIPT_BUDGET} bytes of scripts`, async () => {
     const { gzipped, modules } = await of("model");
@@ -60,6 +63,14 @@ describe.each([
     for (const part of ["hooks", "models", "cache", "text", "viz", "train"]) {
       expect(tensors).not.toContain(`dist/${part}`);
     }
+  });
+
+  test("a page that leaves everything to a worker has nothing of the library but the line to it", async () => {
+    const worker = await parts("worker");
+    expect(worker).toContain("dist/worker");
+    expect(worker).toContain("node_modules/birpc");
+    for (const part of ["tensor", "hooks", "models", "text", "cache"])
+      expect(worker).not.toContain(`dist/${part}`);
   });
 
   test.runIf(hasWasm)("the engine comes with the page, within its budget", async () => {

@@ -34,7 +34,9 @@ export async function project(): Promise<{ readonly folder: string; readonly rem
 }
 
 function inside(path: string): string {
-  return path.replace(/\?.*$/, "").replace(/^.*\/(?=(?:dist|node_modules|wasm)\/)/, "");
+  const plain = path.replace(/\?.*$/, "");
+  const installed = plain.replace(/^.*\/node_modules\/(?!hooklens\/)/, "node_modules/");
+  return installed.startsWith("node_modules/") ? installed : plain.replace(/^.*\/(?=(?:dist|wasm)\/)/, "");
 }
 
 function read(folder: string, modules: readonly string[]): Bundle {
@@ -74,21 +76,23 @@ export async function withEsbuild(folder: string, page: string): Promise<Bundle>
   return read(out, used);
 }
 
-/** What Vite makes of a page with `page` as its script, as `vite build` does with no configuration. */
+/** What Vite makes of a page with `page` as its script, as `vite build` does; workers are modules, as their documentation says. */
 export async function withVite(folder: string, page: string): Promise<Bundle> {
   const out = join(folder, `vite-${page}`);
   const html = join(folder, `${page}.html`);
   await writeFile(html, `<!doctype html><script type="module" src="./${page}.ts"></script>`);
   const used = new Set<string>();
+  const external = hasWasm ? [] : [/\/wasm\/hooklens\.js$/];
   await vite({
     root: folder,
     configFile: false,
     logLevel: "silent",
     base: "./",
+    worker: { format: "es", rolldownOptions: { external } },
     build: {
       outDir: out,
       target: "es2022",
-      rolldownOptions: { input: html, external: hasWasm ? [] : [/\/wasm\/hooklens\.js$/] },
+      rolldownOptions: { input: html, external },
     },
     plugins: [
       {

@@ -221,7 +221,9 @@ describe("what comes out", () => {
     expect([...model.forward(TOKENS).shape]).toEqual([1, 4, 20]);
     expect(model.forward(TOKENS).axes).toEqual(["batch", "pos", "d_vocab"]);
     expect(model.forward(TOKENS, { returnType: "loss" }).shape).toEqual([]);
-    expect(model.forward(TOKENS, { returnType: "loss", lossPerToken: true }).shape).toEqual([1, 3]);
+    const each = model.forward(TOKENS, { returnType: "loss", lossPerToken: true });
+    expect(each.shape).toEqual([1, 3]);
+    expect(each.axes).toEqual(["batch", "pos"]);
     const both = model.forward(TOKENS, { returnType: "both" });
     expect(difference(both.logits, model.forward(TOKENS))).toBe(0);
     expect(model.forward(TOKENS, { returnType: null })).toBeNull();

@@ -1,5 +1,10 @@
 import { Command, InvalidArgumentError } from "commander";
-import type { FinishReason, GenerateStreamOptions } from "../models/generate-options.ts";
+import {
+  type FinishReason,
+  type GenerateStreamOptions,
+  SAMPLING_KEYS,
+  type SamplingOptions,
+} from "../models/generate-options.ts";
 import { safeText } from "../viz/token-label.ts";
 import { wantsColor, wholeNumber } from "./explain-command.ts";
 import { jsonText } from "./json-text.ts";
@@ -7,15 +12,9 @@ import { loadModel, quietFor } from "./load-model.ts";
 import type { Terminal } from "./program.ts";
 import { createStyle } from "./render/style.ts";
 
-interface Options {
+interface Options extends SamplingOptions {
   readonly maxNewTokens: number;
   readonly greedy?: true;
-  readonly temperature?: number;
-  readonly topK?: number;
-  readonly topP?: number;
-  readonly repetitionPenalty?: number;
-  readonly freqPenalty?: number;
-  readonly seed?: number;
   readonly stop?: readonly string[];
   readonly eos: boolean;
   readonly bos: boolean;
@@ -43,22 +42,19 @@ function collect(text: string, before: readonly string[] = []): readonly string[
   return [...before, text];
 }
 
-/** What was asked for, in the library's words. */
+/** What was asked for, in the library's words, which are those of the command's options. */
 function generateOptions(options: Options): GenerateStreamOptions {
-  const { maxNewTokens, temperature, topK, topP, repetitionPenalty, freqPenalty, seed, stop } = options;
+  const sampling: SamplingOptions = Object.fromEntries(
+    Object.entries(options).filter(([name]) => SAMPLING_KEYS.has(name)),
+  );
   return {
-    maxNewTokens,
+    ...sampling,
+    maxNewTokens: options.maxNewTokens,
     doSample: options.greedy !== true,
     usePastKvCache: options.cache,
     stopAtEos: options.eos,
     ...(options.bos ? {} : { prependBos: false }),
-    ...(temperature === undefined ? {} : { temperature }),
-    ...(topK === undefined ? {} : { topK }),
-    ...(topP === undefined ? {} : { topP }),
-    ...(repetitionPenalty === undefined ? {} : { repetitionPenalty }),
-    ...(freqPenalty === undefined ? {} : { freqPenalty }),
-    ...(seed === undefined ? {} : { seed }),
-    ...(stop === undefined ? {} : { stopStrings: stop }),
+    ...(options.stop === undefined ? {} : { stopStrings: options.stop }),
   };
 }
 

@@ -53,7 +53,7 @@ export const LIBRARY_ERROR_CODES = [
   "no_webassembly",
   "no_simd",
   "download_failed",
-  "no_file_system",
+  "worker_died",
   "hook_result",
   "not_a_hook_point",
   "not_cached",
@@ -188,7 +188,8 @@ export function hooklensError(code: ErrorCode, message: string, details: ErrorDe
 
 const CODES: ReadonlySet<string> = new Set([...ENGINE_ERROR_CODES, ...LIBRARY_ERROR_CODES]);
 
-function isErrorCode(code: string): code is ErrorCode {
+/** Whether a text is a code of ours. @internal */
+export function isErrorCode(code: string): code is ErrorCode {
   return CODES.has(code);
 }
 

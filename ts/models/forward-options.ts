@@ -97,7 +97,7 @@ export type Logits = Tensor<readonly ["batch", "pos", "d_vocab"]>;
 export interface LogitsAndLoss {
   /** The logits, `[batch, pos, d_vocab]`. */
   readonly logits: Logits;
-  /** The mean cross-entropy of the next tokens in nats, one element; with `lossPerToken` `[batch, pos - 1]`. */
+  /** The mean cross-entropy of the next tokens in nats, one element; with `lossPerToken` `[batch, pos - 1]`, axes `batch` and `pos`. */
   readonly loss: Tensor;
 }
 

@@ -189,7 +189,7 @@ export class HookedTransformer extends TransformerGeneration {
     this.#hooks.holdRecorded();
     const outputs = {
       logits: logits === null ? null : wrap(logits, ["batch", "pos", "d_vocab"]),
-      loss: loss === null ? null : wrap(loss),
+      loss: loss === null ? null : wrap(loss, loss.shape.length === 2 ? ["batch", "pos"] : []),
       residual: residual === null ? null : wrap(residual, ["batch", "pos", "d_model"]),
     };
     const given =

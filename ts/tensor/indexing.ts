@@ -141,8 +141,10 @@ function listIndex(list: readonly unknown[], device: string): Tensor {
     const bits = BigInt64Array.from(list, (x) => BigInt(x as number));
     return wrap(engine().fromBits(bits, "int64", [list.length], device));
   }
+  const integer = (x: unknown) => typeof x === "number" && Number.isInteger(x);
+  const strange = list.find((x) => !integer(x) && typeof x !== "boolean");
   throw new HooklensError(
     "invalid_argument",
-    "a list in an index holds whole numbers only, or true and false only",
+    `a list in an index holds whole numbers only, or true and false only${strange === undefined ? "" : `, got ${describe(strange)}`}; each axis has an argument of its own, or a name: { pos: -1 }`,
   );
 }
