@@ -3,6 +3,7 @@
 
 use crate::autograd::record_unary;
 use crate::error::Result;
+use crate::models::MAX_POSITIONS;
 use crate::models::config_reader::{ConfigReader, unsupported};
 use crate::nn::{RopeContext, RotaryScaling};
 use crate::tensor::{CT, Tensor};
@@ -81,6 +82,22 @@ impl RotaryConfig {
     /// Radians a position, for each of the `dim / 2` pairs, in a sequence of `length` tokens.
     pub fn speeds(&self, length: usize) -> Vec<f32> {
         self.scaling.speeds(self.base, self.period, self.dim / 2, length)
+    }
+
+    /// Fails if an angle would not be a number at some position that a sequence may have.
+    pub(crate) fn check_angles(&self) -> Result<()> {
+        let finite = |scaling: &RotaryScaling, length: usize| {
+            let speeds = scaling.speeds(self.base, self.period, self.dim / 2, length);
+            speeds.iter().all(|speed| (speed * MAX_POSITIONS as f32).is_finite())
+        };
+        if !finite(&RotaryScaling::None, 1) {
+            let detail = format!("{:e} makes angles that are too large to be numbers", self.base);
+            return Err(unsupported("rotary_base", detail));
+        }
+        if [1, MAX_POSITIONS].into_iter().all(|length| finite(&self.scaling, length)) {
+            return Ok(());
+        }
+        Err(unsupported("rope_parameters", "the scaling makes angles that are too large to be numbers"))
     }
 
     /// Whether positions turn otherwise in a sequence of `to` tokens than in one of `from`.
