@@ -18,8 +18,8 @@ use hooklens_core::memory;
 use page::Page;
 use std::panic::PanicHookInfo;
 use std::sync::OnceLock;
-use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
 
 #[global_allocator]
 static ALLOCATOR: memory::CountingAllocator = memory::CountingAllocator;
