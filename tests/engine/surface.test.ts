@@ -12,6 +12,7 @@ import type {
   EngineRegistry,
   EngineRun,
   EngineTensor,
+  EngineUpload,
 } from "../../ts/engine/engine.ts";
 import { loadNative } from "../../ts/engine/native.ts";
 import type { EngineModule } from "../../ts/engine/wire.ts";
@@ -32,6 +33,7 @@ const FUNCTIONS: Members<EngineModule> = {
   createRegistry: true,
   createCache: true,
   startLoading: true,
+  startUpload: true,
   actName: true,
   createModel: true,
   readTensors: true,
@@ -107,6 +109,17 @@ const MODEL: Members<EngineModel> = {
   dispose: true,
 };
 
+const UPLOAD: Members<EngineUpload> = {
+  need: true,
+  absent: true,
+  text: true,
+  start: true,
+  feed: true,
+  end: true,
+  progress: true,
+  finish: true,
+  dispose: true,
+};
 const LOADING: Members<EngineLoading> = {
   finish: true,
   progress: true,
@@ -145,6 +158,7 @@ const CLASSES = {
   EngineRegistry: REGISTRY,
   EngineCache: CACHE,
   EngineLoading: LOADING,
+  EngineUpload: UPLOAD,
   EngineModel: MODEL,
   EngineRun: RUN,
   EngineGeneration: GENERATION,
