@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { defineConfig, type Plugin } from "vite";
 
 /** The only things that the built page may do: run its own files and WebAssembly, and fetch models. */
@@ -27,12 +29,30 @@ function contentSecurityPolicy(): Plugin {
   };
 }
 
+/** Emits the service worker that keeps the built files: see `offline.js`. */
+function offline(): Plugin {
+  return {
+    name: "offline",
+    apply: "build",
+    enforce: "post",
+    generateBundle(_, bundle) {
+      const built = Object.keys(bundle).filter((name) => name !== "index.html");
+      const files = ["./", ...built];
+      const version = createHash("sha256").update(files.join("|")).digest("hex").slice(0, 16);
+      const source = readFileSync(new URL("offline.js", import.meta.url), "utf8")
+        .replace("const FILES = [];", `const FILES = ${JSON.stringify(files)};`)
+        .replace(/const NAME = .*/, `const NAME = "hooklens-explorer-${version}";`);
+      this.emitFile({ type: "asset", fileName: "offline.js", source });
+    },
+  };
+}
+
 export default defineConfig({
   root: import.meta.dirname,
   // Relative, so that the folder works under any path.
   base: "./",
   resolve: { alias: { hooklens: new URL("../ts/browser.ts", import.meta.url).pathname } },
-  plugins: [contentSecurityPolicy()],
+  plugins: [contentSecurityPolicy(), offline()],
   worker: { format: "es" },
   build: {
     outDir: "dist",

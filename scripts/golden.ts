@@ -1,5 +1,6 @@
 // `npm run golden -- <folder>`: compares models with reference fixtures, one line a fixture; exit code 1 if any fails.
 import { resolve } from "node:path";
+import "../tests/support/start.ts";
 import { compareFixture, describeOutcome } from "../tests/golden/compare.ts";
 import { fixtureFolders } from "../tests/golden/fixture.ts";
 

@@ -3,6 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { installChromium } from "./chromium.mjs";
 import { setup } from "./setup.mjs";
 import { root } from "./steps.mjs";
 
@@ -27,8 +28,8 @@ function cargoTests() {
   counts.failed += result.status === 0 ? 0 : Math.max(failed, 1);
 }
 
-function vitestTests() {
-  console.log("\n== vitest ==");
+function vitestTests(title = "vitest", options = []) {
+  console.log(`\n== ${title} ==`);
   const report = join(root, ".cache", "vitest.json");
   mkdirSync(join(root, ".cache"), { recursive: true });
   rmSync(report, { force: true });
@@ -40,6 +41,7 @@ function vitestTests() {
       "--reporter=default",
       "--reporter=json",
       `--outputFile.json=${report}`,
+      ...options,
       ...filters,
     ],
     { cwd: root, stdio: ["ignore", "inherit", "inherit"] },
@@ -51,9 +53,20 @@ function vitestTests() {
   counts.failed += result.status === 0 ? numFailedTests : Math.max(numFailedTests, 1);
 }
 
+/** The same suites in a page. */
+function browserTests() {
+  if (!existsSync(join(root, "wasm", "hooklens.js"))) {
+    console.log("\n== Chromium ==\nnot run: node scripts/build-wasm.mjs has not built the engine");
+    return;
+  }
+  installChromium();
+  vitestTests("Chromium", ["--config", "vitest.browser.config.ts"]);
+}
+
 setup();
 if (filters.length === 0) cargoTests();
 vitestTests();
+if (filters.length === 0) browserTests();
 writeFileSync(join(root, ".cache", "test-counts.json"), JSON.stringify(counts));
 console.log(`\n${counts.passed} passed, ${counts.failed} failed`);
 process.exit(counts.failed === 0 ? 0 : 1);

@@ -18,3 +18,8 @@ customElements.define("hl-lens-table", LensTable);
 customElements.define("hl-norm-chart", NormChart);
 customElements.define("hl-edit-panel", EditPanel);
 customElements.define("hl-explorer", Explorer);
+
+// Without a service worker the page works as well, but not without a network.
+if (import.meta.env.PROD && "serviceWorker" in navigator) {
+  navigator.serviceWorker.register("./offline.js").catch(() => undefined);
+}

@@ -113,8 +113,8 @@ describe("config.json", () => {
     ["missing", (folder) => rmSync(join(folder, file)), "missing_file"],
     ["no JSON", (folder) => put(folder, file, "hello"), "invalid_file"],
     ["empty", (folder) => put(folder, file, ""), "invalid_file"],
-    ["a list", (folder) => put(folder, file, []), "unsupported_architecture"],
-    ["null", (folder) => put(folder, file, null), "unsupported_architecture"],
+    ["a list", (folder) => put(folder, file, []), "unsupported_config"],
+    ["null", (folder) => put(folder, file, null), "unsupported_config"],
     ["truncated", (folder) => put(folder, file, JSON.stringify(config).slice(0, 60)), "invalid_file"],
     ["nested without end", (folder) => put(folder, file, "[".repeat(200_000)), "invalid_file"],
     [

@@ -143,6 +143,12 @@ describe("options", () => {
     ],
     ["a mask of another shape", () => forward(TOKENS, { attentionMask: [[1, 1]] }), "shape_mismatch"],
     ["a mask of other numbers", () => forward(TOKENS, { attentionMask: [[1, 2, 1, 1]] }), "invalid_argument"],
+    ["a mask of NaN", () => forward(TOKENS, { attentionMask: [[1, Number.NaN, 1, 1]] }), "invalid_argument"],
+    [
+      "a mask with rows of different lengths",
+      () => forward(TOKENS, { attentionMask: [[1, 1, 1, 1], [1]] }),
+      "shape_mismatch",
+    ],
     ["a mask as text", () => forward(TOKENS, { attentionMask: "1111" }), "invalid_argument"],
     ["a disposed mask", () => forward(TOKENS, { attentionMask: disposed() }), "disposed"],
     ["posSlice outside", () => cache({ posSlice: 9 }), "index_out_of_range"],
@@ -288,6 +294,27 @@ describe("configurations", () => {
     config["self"] = config;
     expect(code(() => make(config))).toBe("unsupported_config");
   });
+});
+
+describe("messages", () => {
+  const { forward } = untyped;
+  test.each<readonly [name: string, run: () => unknown, message: RegExp]>([
+    [
+      "a mask of NaN",
+      () => forward(TOKENS, { attentionMask: [[1, Number.NaN, 1, 1]] }),
+      /^attentionMask: .*got NaN/,
+    ],
+    [
+      "a ragged mask",
+      () => forward(TOKENS, { attentionMask: [[1, 1, 1, 1], [1]] }),
+      /^attentionMask: .*got 4 and 1/,
+    ],
+    [
+      "an argument of an operation",
+      () => zeros([2]).leakyRelu((() => 0.1) as unknown as number),
+      /^leaky_relu: an argument must be a number/,
+    ],
+  ])("%s: what is wrong is called by its name", (_name, run, message) => expect(run).toThrow(message));
 });
 
 describe("weights", () => {

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { VERSION } from "../../ts/version.ts";
+import { NOT_IN_PAGES } from "../browser/not-in-pages.ts";
 
 const tracked = execFileSync("git", ["ls-files"], { encoding: "utf8" }).split("\n").filter(Boolean);
 
@@ -33,6 +34,10 @@ describe("repository", () => {
       .map((name) => [name, readFileSync(name, "utf8").split("\n").length] as const)
       .filter(([, lines]) => lines > 600);
     expect(long).toEqual([]);
+  });
+
+  it("leaves out of pages only suites that exist", () => {
+    expect(Object.keys(NOT_IN_PAGES).filter((name) => !tracked.includes(name))).toEqual([]);
   });
 
   it("names no place outside the project", () => {

@@ -20,9 +20,9 @@ export interface Stored {
  */
 export function readSafetensors(...path: readonly string[]): ReadonlyMap<string, Stored> {
   const file = readFileSync(resolve(GOLDEN, ...path));
-  const headerSize = Number(file.readBigUInt64LE(0));
+  const headerSize = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
   const header: Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }> =
-    JSON.parse(file.toString("utf8", 8, 8 + headerSize));
+    JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + headerSize)));
   const out = new Map<string, Stored>();
   for (const [name, entry] of Object.entries(header)) {
     if (name === "__metadata__") continue;

@@ -25,7 +25,7 @@ import { enableGrad, isGradEnabled, noGrad } from "../tensor/gradients.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 // Whoever loads only models needs the class too.
 import "../tensor/tensor.ts";
-import { type Batch, fromIds, type Ids, type Tokens } from "../text/batch.ts";
+import { type Batch, fromIds, fromMask, type Ids, type Tokens } from "../text/batch.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import {
   ASYNC_KEYS,
@@ -420,7 +420,7 @@ export class HookedTransformer extends TransformerGeneration {
       ...(typeof startAtLayer === "number" ? { startAtLayer } : {}),
       ...(typeof stopAtLayer === "number" ? { stopAtLayer } : {}),
       ...(tokens === undefined || tokens === null ? {} : { tokens: handleOf(asIds(tokens)) }),
-      ...(mask === undefined || mask === null ? {} : { attentionMask: handleOf(asIds(mask)) }),
+      ...(mask === undefined || mask === null ? {} : { attentionMask: handleOf(fromMask(mask)) }),
       ...(pastKvCache === undefined || pastKvCache === null ? {} : { kvCache: cacheHandle(pastKvCache) }),
     };
   }

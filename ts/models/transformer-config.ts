@@ -58,7 +58,8 @@ export interface TransformerConfig {
   /**
    * The activation function of the MLPs: `relu`, `relu2` (squared), `gelu` (exact), `gelu_new`, `gelu_fast` or
    * `gelu_pytorch_tanh` (the tanh form), `silu`, `solu`, or `solu_ln` (with a norm behind it). Models from Hugging Face
-   * may also have `quick_gelu`, `tanh`, `sigmoid`, `leaky_relu`, `relu6`, `hardswish`, `mish`, `gelu_10` or `linear`.
+   * may also have `quick_gelu`, `tanh`, `sigmoid`, `leaky_relu`, `relu6`, `hardswish`, `mish`, `gelu_10`, `laplace`,
+   * `sqrtsoftplus` or `linear`.
    * @default "relu"
    */
   readonly act_fn: string;

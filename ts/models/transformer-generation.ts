@@ -4,9 +4,9 @@ import type { EngineGeneration, EngineGenerationStep, EngineModel } from "../eng
 import { hooklensError } from "../engine/errors.ts";
 import { checkKeys } from "../hooks/call-options.ts";
 import { platform } from "../platform/platform.ts";
-import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
+import { handleOf, isTensor, wrap } from "../tensor/base.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { type Batch, fromIds, type Ids, idsOf, type Tokens } from "../text/batch.ts";
+import { type Batch, fromIds, fromMask, type Ids, idsOf, type Tokens } from "../text/batch.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import {
   type CheckedOptions,
@@ -187,7 +187,7 @@ export abstract class TransformerGeneration extends TransformerText {
       );
     }
     const tokens = isTensor(input) ? (input as Tokens) : fromIds(input as Ids);
-    if (attentionMask !== undefined) return { tokens, attentionMask: asIds(attentionMask) };
+    if (attentionMask !== undefined) return { tokens, attentionMask: fromMask(attentionMask) as Tokens };
     // As in a forward: where texts are filled up on the left, ids may have been.
     const maybe = tokens.rank === 2 && tokens.dtype === "int64";
     const how = { ...choice, ...(paddingSide === undefined ? {} : { paddingSide }) };
@@ -250,13 +250,4 @@ function grow(
 
 function within(ids: readonly number[], limit: number): readonly number[] {
   return ids.filter((id) => id < limit);
-}
-
-function asIds(mask: Tensor | readonly (readonly number[])[]): Tokens {
-  if (isTensor(mask)) return mask as Tokens;
-  if (Array.isArray(mask)) return fromIds(mask);
-  throw hooklensError(
-    "invalid_argument",
-    `attentionMask: expected rows of 1 and 0 or a Tensor, got ${describe(mask)}`,
-  );
 }

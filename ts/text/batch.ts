@@ -56,6 +56,30 @@ export function fromIds(ids: Ids): Tokens {
   return rectangle(rows, width);
 }
 
+/** An attention mask of rows of 1 and 0, or of one such row, as a tensor. */
+export function fromMask(mask: Tensor | readonly (readonly number[])[]): Tensor {
+  if (isTensor(mask)) return mask;
+  const expected = "attentionMask: expected rows of 1 (keep) and 0 (padding) or a Tensor";
+  if (!Array.isArray(mask) && !ArrayBuffer.isView(mask)) {
+    throw hooklensError("invalid_argument", `${expected}, got ${describe(mask)}`);
+  }
+  const rows: readonly (readonly unknown[])[] = isNested(mask) ? mask : [Array.from<unknown>(mask)];
+  const [width = 0, odd] = [...new Set(rows.map((row) => row.length))];
+  if (odd !== undefined) {
+    throw hooklensError(
+      "shape_mismatch",
+      `attentionMask: its rows must have the same length, got ${width} and ${odd}`,
+    );
+  }
+  const numbers = rows.map((row) =>
+    Array.from(row, (keep) => {
+      if (keep === 0 || keep === 1) return keep;
+      throw hooklensError("invalid_argument", `${expected}, got ${describe(keep)} in a row`);
+    }),
+  );
+  return rectangle(numbers, width);
+}
+
 /** Texts as ids, cut to `limit` and filled up on one side. */
 export function fromTexts(
   texts: readonly string[],

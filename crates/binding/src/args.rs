@@ -1,6 +1,6 @@
 //! What JavaScript passes, taken apart with errors of our own.
 
-use crate::boundary::invalid;
+use crate::boundary::{UNKNOWN_CALL, invalid};
 use crate::handles::{self, Held, not_ours};
 use crate::js::{Js, Seen};
 use hooklens_core::ops::Arg;
@@ -27,7 +27,7 @@ impl<J: Js> FromJs<J> for PlainArgs {
 impl<J: Js> FromJs<J> for u64 {
     fn from_js(js: J, value: &J::Value) -> Result<Self> {
         let wrong = |got: &dyn std::fmt::Display| {
-            Err(invalid("engine", format!("expected a whole number of 0 or more, got {got}")))
+            Err(invalid(UNKNOWN_CALL, format!("expected a whole number of 0 or more, got {got}")))
         };
         match plain(js, value, 0)? {
             Arg::Int(i) => Self::try_from(i).or_else(|_| wrong(&i)),
@@ -43,7 +43,7 @@ impl<J: Js> FromJs<J> for usize {
     fn from_js(js: J, value: &J::Value) -> Result<Self> {
         let whole = u64::from_js(js, value)?;
         Self::try_from(whole).map_err(|_| {
-            invalid("engine", format!("expected a whole number of 0 or more, at most {}, got {whole}", Self::MAX))
+            invalid(UNKNOWN_CALL, format!("expected a whole number of 0 or more, at most {}, got {whole}", Self::MAX))
         })
     }
 }
@@ -54,7 +54,7 @@ impl<J: Js> FromJs<J> for i64 {
         match plain(js, value, 0)? {
             Arg::Int(i) => Ok(i),
             Arg::Float(0.0) => Ok(0),
-            other => Err(invalid("engine", format!("expected a whole number, got {other}"))),
+            other => Err(invalid(UNKNOWN_CALL, format!("expected a whole number, got {other}"))),
         }
     }
 }
@@ -65,7 +65,7 @@ impl<J: Js> FromJs<J> for f64 {
         match plain(js, value, 0)? {
             Arg::Int(i) => Ok(i as Self),
             Arg::Float(x) => Ok(x),
-            other => Err(invalid("engine", format!("expected a number, got {other}"))),
+            other => Err(invalid(UNKNOWN_CALL, format!("expected a number, got {other}"))),
         }
     }
 }
@@ -74,7 +74,7 @@ impl<J: Js> FromJs<J> for String {
     fn from_js(js: J, value: &J::Value) -> Result<Self> {
         match plain(js, value, 0)? {
             Arg::Text(text) => Ok(text),
-            other => Err(invalid("engine", format!("expected a string, got {other}"))),
+            other => Err(invalid(UNKNOWN_CALL, format!("expected a string, got {other}"))),
         }
     }
 }
@@ -83,7 +83,7 @@ impl<J: Js> FromJs<J> for bool {
     fn from_js(js: J, value: &J::Value) -> Result<Self> {
         match plain(js, value, 0)? {
             Arg::Bool(flag) => Ok(flag),
-            other => Err(invalid("engine", format!("expected true or false, got {other}"))),
+            other => Err(invalid(UNKNOWN_CALL, format!("expected true or false, got {other}"))),
         }
     }
 }
@@ -157,7 +157,7 @@ pub(crate) fn list<J: Js, T>(
     convert: impl Fn(&J::Value) -> Result<T>,
 ) -> Result<Vec<T>> {
     let Some(len) = js.length(value)? else {
-        return Err(invalid("engine", format!("{what} must be an array, got {}", js.describe(value))));
+        return Err(invalid(UNKNOWN_CALL, format!("{what} must be an array, got {}", js.describe(value))));
     };
     let mut items = Vec::with_capacity((len as usize).min(64));
     for at in 0..len {
@@ -178,18 +178,18 @@ fn plain<J: Js>(js: J, value: &J::Value, depth: usize) -> Result<Arg> {
         }
         Seen::BigInt(Some(i)) => Arg::Int(i),
         Seen::BigInt(None) => {
-            return Err(invalid("engine", "a bigint argument does not fit into 64 signed bits".into()));
+            return Err(invalid(UNKNOWN_CALL, "a bigint argument does not fit into 64 signed bits".into()));
         }
         Seen::Text(text) => Arg::Text(text),
         Seen::Array if depth < MAX_NESTING => Arg::List(list(js, value, "args", |item| plain(js, item, depth + 1))?),
-        Seen::Array => return Err(invalid("engine", format!("lists nest deeper than {MAX_NESTING}"))),
+        Seen::Array => return Err(invalid(UNKNOWN_CALL, format!("lists nest deeper than {MAX_NESTING}"))),
         other => return Err(unusable(other.name())),
     })
 }
 
 fn unusable(got: &str) -> Error {
     invalid(
-        "engine",
+        UNKNOWN_CALL,
         format!("an argument must be a number, bigint, boolean, string, null or list of these, got {got}"),
     )
 }

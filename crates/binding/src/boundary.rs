@@ -41,9 +41,20 @@ pub(crate) fn with_second_chance<J: Js, T>(js: J, work: impl Fn() -> Result<T>) 
     }
 }
 
+/// What an argument that cannot be converted names, until it is known what was called.
+pub const UNKNOWN_CALL: &str = "engine";
+
 /// A failure of the host itself.
 pub(crate) fn invalid(op: &'static str, detail: String) -> Error {
     Error::InvalidArgument { op, detail }
+}
+
+/// `error` with the name of what was called, where it lacks one.
+pub(crate) fn named(error: Error, call: &'static str) -> Error {
+    match error {
+        Error::InvalidArgument { op: UNKNOWN_CALL, detail } => invalid(call, detail),
+        other => other,
+    }
 }
 
 /// The message that an error leaves with.

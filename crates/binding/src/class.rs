@@ -1,7 +1,7 @@
 //! Members of classes, as data: what a host exports, and calls with [`invoke`].
 
 use crate::args::FromJs;
-use crate::boundary::{caught, keep_limit, with_second_chance};
+use crate::boundary::{UNKNOWN_CALL, caught, keep_limit, named, with_second_chance};
 use crate::handles::{self, ClassId, Handle, Held, not_ours};
 use crate::js::Js;
 use crate::results::ToJs;
@@ -83,7 +83,7 @@ pub fn functions<J: Js>() -> &'static [Member<J>] {
 /// Calls a member. `this` is the handle of the object that it was called on, if it is one of the member's class;
 /// arguments that are not there are undefined.
 pub fn invoke<J: Js>(js: J, member: &Member<J>, this: Option<Handle>, args: &[J::Value]) -> Result<J::Value> {
-    caught(|| (member.run)(js, this, args))
+    caught(|| (member.run)(js, this, args)).map_err(|error| named(error, member.name.to_str().unwrap_or(UNKNOWN_CALL)))
 }
 
 /// One call of a member of `T`'s class.

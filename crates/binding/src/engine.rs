@@ -2,6 +2,7 @@
 
 use crate::args::{Callable, Dims, Inputs, PlainArgs};
 use crate::bits::tensor_of;
+use crate::boundary::{UNKNOWN_CALL, named};
 use crate::callbacks::set_trampoline;
 use crate::class::{Member, members};
 use crate::fields::Fields;
@@ -33,8 +34,11 @@ pub(crate) fn functions<J: Js>() -> &'static [Member<J>] {
             Ok(ops::all().iter().map(|op| OpSpec { name: op.name, params: op.params.to_vec() }).collect::<Vec<_>>())
         };
         fun Pure c"call" => |call| {
-            let (Inputs(inputs), PlainArgs(args)) = (call.arg(1)?, call.arg(2)?);
-            ops::call(call.arg(0)?, &inputs, &args)
+            let op: usize = call.arg(0)?;
+            let arguments = call.arg(1).and_then(|inputs| Ok((inputs, call.arg(2)?)));
+            let of_op = |error| named(error, ops::all().get(op).map_or(UNKNOWN_CALL, |op| op.name));
+            let (Inputs(inputs), PlainArgs(args)) = arguments.map_err(of_op)?;
+            ops::call(op, &inputs, &args)
         };
         fun Pure c"fromBits" => |call| {
             let (data, dtype) = (call.arg(0)?, call.arg::<String>(1)?);

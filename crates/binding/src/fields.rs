@@ -1,7 +1,7 @@
 //! Option objects: their fields, converted with errors that name them.
 
 use crate::args::FromJs;
-use crate::boundary::invalid;
+use crate::boundary::{UNKNOWN_CALL, invalid};
 use crate::js::{Js, Seen};
 use hooklens_core::{Error, Result};
 use std::ffi::CStr;
@@ -16,7 +16,7 @@ impl<J: Js> FromJs<J> for Fields<J> {
     fn from_js(js: J, value: &J::Value) -> Result<Self> {
         match js.look(value)? {
             Seen::Object | Seen::Array => Ok(Self { js, object: value.clone() }),
-            other => Err(invalid("engine", format!("expected an object, got {}", other.name()))),
+            other => Err(invalid(UNKNOWN_CALL, format!("expected an object, got {}", other.name()))),
         }
     }
 }
@@ -29,7 +29,7 @@ impl<J: Js> Fields<J> {
             return Ok(None);
         }
         T::from_js(self.js, &value).map(Some).map_err(|error| match error {
-            Error::InvalidArgument { op: "engine", detail } => wrong(name, &detail),
+            Error::InvalidArgument { op: UNKNOWN_CALL, detail } => wrong(name, &detail),
             other => other,
         })
     }
@@ -55,5 +55,5 @@ impl<J: Js> Fields<J> {
 }
 
 fn wrong(name: &CStr, detail: &str) -> Error {
-    invalid("engine", format!("field '{}': {detail}", name.to_string_lossy()))
+    invalid(UNKNOWN_CALL, format!("field '{}': {detail}", name.to_string_lossy()))
 }

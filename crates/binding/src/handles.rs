@@ -3,6 +3,7 @@
 //! An object carries its number and its class, so that an object of another library can never be taken for one of ours,
 //! nor a registry for a tensor: a number that was not given out finds nothing.
 
+use crate::boundary::{UNKNOWN_CALL, invalid};
 use hooklens_core::{Error, Result};
 use std::cell::RefCell;
 use std::thread::LocalKey;
@@ -169,5 +170,5 @@ fn replace<T: Held>(handle: Handle, by: Slot<T>) -> Option<T> {
 
 /// A value that is not an object of this kind.
 pub(crate) fn not_ours<T: Held>(got: &str) -> Error {
-    Error::InvalidArgument { op: "engine", detail: format!("expected a {} of this engine, got {got}", T::WHAT) }
+    invalid(UNKNOWN_CALL, format!("expected a {} of this engine, got {got}", T::WHAT))
 }

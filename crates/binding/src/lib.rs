@@ -37,7 +37,7 @@ mod shapes;
 mod tensor;
 
 pub use bits::{ArrayType, Element};
-pub use boundary::error_data;
+pub use boundary::{UNKNOWN_CALL, error_data};
 pub use class::{Class, Effect, Member, MemberKind, classes, functions, invoke};
 pub use handles::{ClassId, Handle, release};
 pub use js::{Js, Seen, Statics};

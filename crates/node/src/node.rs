@@ -3,7 +3,7 @@
 use crate::exceptions::{failed, keep_pending};
 use crate::persistent::Persistent;
 use crate::{background, class, memory};
-use hooklens_binding::{ArrayType, ClassId, Element, Handle, Js, Seen, Statics};
+use hooklens_binding::{ArrayType, ClassId, Element, Handle, Js, Seen, Statics, UNKNOWN_CALL};
 use hooklens_core::{Error, Result};
 use napi::{check_status, sys};
 use std::cell::Cell;
@@ -58,8 +58,10 @@ impl Node {
             let buffer = bytes.as_mut_ptr().cast();
             self.check(sys::napi_get_value_string_utf8(self.0, value, buffer, len + 1, &mut len))?;
             bytes.truncate(len);
-            String::from_utf8(bytes)
-                .map_err(|_| Error::InvalidArgument { op: "engine", detail: "a string is not valid Unicode".into() })
+            String::from_utf8(bytes).map_err(|_| Error::InvalidArgument {
+                op: UNKNOWN_CALL,
+                detail: "a string is not valid Unicode".into(),
+            })
         }
     }
 }

@@ -13,8 +13,10 @@ use crate::models::config_reader::{ConfigReader, unsupported};
 use crate::models::{ModelConfig, Positions, divided};
 use serde_json::Value;
 
-/// Our names of sizes, and this configuration's.
-const KEYS: [(&str, &str); 5] = [
+/// Our names of what is checked for all families, and this configuration's.
+const KEYS: [(&str, &str); 7] = [
+    ("d_head", "n_embd"),
+    ("eps", "layer_norm_epsilon"),
     ("n_layers", "n_layer"),
     ("n_heads", "n_head"),
     ("d_mlp", "n_inner"),

@@ -17,8 +17,11 @@ use crate::models::config_reader::ConfigReader;
 use crate::models::{ModelConfig, Positions, divided};
 use serde_json::Value;
 
-/// Our names of sizes, and this configuration's.
-const KEYS: [(&str, &str); 6] = [
+/// Our names of what is checked for all families, and this configuration's.
+const KEYS: [(&str, &str); 9] = [
+    ("d_head", "hidden_size"),
+    ("rotary_base", "rotary_emb_base"),
+    ("eps", "layer_norm_eps"),
     ("n_layers", "num_hidden_layers"),
     ("n_heads", "num_attention_heads"),
     ("d_mlp", "intermediate_size"),

@@ -76,11 +76,17 @@ fn refuse_the_uncommon(read: &ConfigReader<'_>) -> Result<()> {
     read.refuse("per_layer_config", "layers that differ from one another are not implemented")
 }
 
+/// Activations that are layers with weights.
+const LEARNED_ACTIVATIONS: [&str; 2] = ["prelu", "xielu"];
+
 /// The activation of that key.
 ///
 /// # Errors
 /// `unsupported_config` naming the key, for a function that is not implemented.
 pub(super) fn activation(read: &ConfigReader<'_>, key: &str, default: &str) -> Result<Activation> {
     let name = read.text(key)?.unwrap_or(default);
+    if LEARNED_ACTIVATIONS.contains(&name) {
+        return Err(unsupported(key, format!("'{name}' has learned parameters of its own, which is not implemented")));
+    }
     Activation::from_hugging_face_name(name).ok_or_else(|| unsupported(key, format!("'{name}' is not implemented")))
 }

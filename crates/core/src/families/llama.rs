@@ -17,8 +17,11 @@ use crate::models::config_reader::ConfigReader;
 use crate::models::{ModelConfig, NormKind, Positions, divided};
 use serde_json::Value;
 
-/// Our names of sizes, and this configuration's.
-const KEYS: [(&str, &str); 7] = [
+/// Our names of what is checked for all families, and this configuration's.
+const KEYS: [(&str, &str); 10] = [
+    ("d_head", "head_dim"),
+    ("rotary_base", "rope_theta"),
+    ("eps", "rms_norm_eps"),
     ("n_layers", "num_hidden_layers"),
     ("n_heads", "num_attention_heads"),
     ("n_key_value_heads", "num_key_value_heads"),

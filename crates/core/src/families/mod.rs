@@ -15,6 +15,7 @@ mod weight_reader;
 
 use crate::error::{Error, Result};
 use crate::load::{self, WeightSource};
+use crate::models::config_reader::ConfigReader;
 use crate::models::{LoadOptions, ModelConfig};
 use crate::nn::Weights;
 use indexmap::IndexMap;
@@ -144,13 +145,13 @@ impl Checkpoint {
 fn find(json: &Value) -> Result<&'static dyn Family> {
     let architectures: Vec<&str> =
         json.get("architectures").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-    let model_type = json.get("model_type").and_then(Value::as_str).filter(|t| !t.is_empty());
+    let model_type = ConfigReader::new(json)?.text("model_type")?.filter(|t| !t.is_empty());
     let found = FAMILIES.iter().copied().find(|family| match model_type {
         Some(model_type) => family.model_type() == model_type,
         None => architectures.iter().any(|a| family.architectures().contains(a)),
     });
     found.ok_or_else(|| Error::UnsupportedArchitecture {
-        got: architectures.first().copied().or(model_type).unwrap_or("(none given)").to_owned(),
+        got: model_type.or(architectures.first().copied()).unwrap_or("(none given)").to_owned(),
         supported: FAMILIES.iter().flat_map(|f| f.architectures()).map(|&a| a.to_owned()).collect(),
     })
 }

@@ -5,14 +5,22 @@ use crate::device::DType;
 use crate::error::{Error, Result, nearest};
 use crate::nn::{Activation, RotaryConfig, RotaryScaling};
 use serde_json::{Value, json};
+use std::ops::RangeInclusive;
 
 /// More layers than any model has; keeps a lying configuration from making work before its weights are looked at.
 const MAX_LAYERS: usize = 4096;
+/// Wider than any head; what is computed for each feature of one stays small.
+const MAX_HEAD: usize = 1 << 20;
 /// The largest product of two sizes, so that shapes made of them can be multiplied without overflow.
 const MAX_PRODUCT: usize = if usize::BITS < 64 { 1 << 29 } else { 1 << 40 };
 
+/// The largest number that is added to a variance. Beyond it nothing is left of what is normalised.
+const MAX_EPS: f64 = 1e6;
+/// Scales and caps outside this range leave nothing of scores or logits, or make them infinite.
+const MODERATE: RangeInclusive<f64> = 1e-6..=1e6;
+
 /// The limit of sequences where the model has none. Every position is a different number in single precision.
-const MAX_POSITIONS: usize = 1 << 24;
+pub(crate) const MAX_POSITIONS: usize = 1 << 24;
 
 /// Which statistics a norm divides by, and whether it scales and shifts what it has normalised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -283,6 +291,9 @@ impl ModelConfig {
         if self.n_layers > MAX_LAYERS {
             return Err(unsupported("n_layers", format!("must be at most {MAX_LAYERS}, got {}", self.n_layers)));
         }
+        if self.d_head > MAX_HEAD {
+            return Err(unsupported("d_head", format!("must be at most {MAX_HEAD}, got {}", self.d_head)));
+        }
         if !self.n_heads.is_multiple_of(self.n_key_value_heads) {
             let detail = format!("{} does not divide n_heads = {}", self.n_key_value_heads, self.n_heads);
             return Err(unsupported("n_key_value_heads", detail));
@@ -302,14 +313,26 @@ impl ModelConfig {
         if self.act_fn == Activation::SoluLn && self.gated_mlp {
             return Err(unsupported("gated_mlp", "cannot be combined with act_fn 'solu_ln'"));
         }
-        if !(self.attn_scale.is_finite() && self.attn_scale > 0.0) {
-            return Err(unsupported("attn_scale", format!("must be above 0, got {}", self.attn_scale)));
+        if !(0.0..=MAX_EPS).contains(&self.eps) {
+            return Err(unsupported("eps", format!("must be from 0 to {MAX_EPS:e}, got {:e}", self.eps)));
         }
-        if let Positions::Rotary(rotary) = &self.positions
-            && (rotary.dim > self.d_head || rotary.dim % 2 != 0)
-        {
-            let detail = format!("must be even and at most d_head = {}, got {}", self.d_head, rotary.dim);
-            return Err(unsupported("rotary_dim", detail));
+        let scales = [
+            ("attn_scale", Some(self.attn_scale)),
+            ("attn_scores_soft_cap", self.attn_scores_soft_cap),
+            ("output_logits_soft_cap", self.output_logits_soft_cap),
+        ];
+        for (key, scale) in scales {
+            if let Some(scale) = scale.filter(|scale| !MODERATE.contains(scale)) {
+                let (low, high) = (MODERATE.start(), MODERATE.end());
+                return Err(unsupported(key, format!("must be from {low:e} to {high:e}, got {scale:e}")));
+            }
+        }
+        if let Positions::Rotary(rotary) = &self.positions {
+            if rotary.dim > self.d_head || rotary.dim % 2 != 0 {
+                let detail = format!("must be even and at most d_head = {}, got {}", self.d_head, rotary.dim);
+                return Err(unsupported("rotary_dim", detail));
+            }
+            rotary.check_angles()?;
         }
         Ok(self)
     }

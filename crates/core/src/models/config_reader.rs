@@ -8,6 +8,9 @@ use std::collections::HashSet;
 /// No count in a model's configuration is larger; products of three such counts still fit 128 bits, of two 64.
 const MAX_COUNT: u64 = 1 << 28;
 
+/// What [`fits_single_precision`] asks for, in words.
+const SINGLE_PRECISION: &str = "0 or from 1.2e-38 to 3.4e38 in magnitude";
+
 /// An error that names a configuration key.
 pub(crate) fn unsupported(key: &str, detail: impl Into<String>) -> Error {
     Error::UnsupportedConfig { key: key.into(), detail: detail.into() }
@@ -21,7 +24,8 @@ pub(crate) struct ConfigReader<'a> {
 
 impl<'a> ConfigReader<'a> {
     pub(crate) fn new(json: &'a Value) -> Result<Self> {
-        let json = json.as_object().ok_or_else(|| unsupported("(root)", "the configuration must be a JSON object"))?;
+        let not_an_object = || unsupported("(root)", format!("must be a JSON object, got {}", described(json)));
+        let json = json.as_object().ok_or_else(not_an_object)?;
         Ok(Self { json, used: RefCell::default() })
     }
 
@@ -56,14 +60,14 @@ impl<'a> ConfigReader<'a> {
         }
     }
 
-    /// A finite number.
+    /// A number that single precision can hold, in which models compute.
     pub(crate) fn number(&self, key: &str) -> Result<Option<f64>> {
         self.get(key)
             .map(|value| {
                 value
                     .as_f64()
-                    .filter(|x| x.is_finite())
-                    .ok_or_else(|| unsupported(key, format!("must be a finite number, got {value}")))
+                    .filter(|x| fits_single_precision(*x))
+                    .ok_or_else(|| unsupported(key, format!("must be a number, {SINGLE_PRECISION}, got {value}")))
             })
             .transpose()
     }
@@ -142,6 +146,23 @@ fn as_count(key: &str, value: &Value) -> Result<usize> {
     match whole {
         Some(n) if (1..=MAX_COUNT).contains(&n) => Ok(n as usize),
         _ => Err(unsupported(key, format!("must be a whole number from 1 to {MAX_COUNT}, got {}", abbreviated(value)))),
+    }
+}
+
+/// Whether a number is finite, and not zero unless it was, in single precision.
+pub(crate) fn fits_single_precision(x: f64) -> bool {
+    x == 0.0 || (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&x.abs())
+}
+
+/// The kind of a JSON value that should have been an object, and what it is if that is short.
+fn described(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(_) => value.to_string(),
+        Value::Number(number) => format!("the number {number}"),
+        Value::String(_) => format!("the string {}", abbreviated(value)),
+        Value::Array(list) => format!("a list of {} items", list.len()),
+        Value::Object(_) => "an object".into(),
     }
 }
 

@@ -13,8 +13,8 @@ mod run;
 mod upload;
 
 pub use crate::load::LoadProgress;
-pub(crate) use config::divided;
 pub use config::{DefaultPoints, InitConfig, InitMode, ModelConfig, NormKind, Positions};
+pub(crate) use config::{MAX_POSITIONS, divided};
 pub use decoder::Model;
 pub use generation::{FinishReason, Generation, GenerationRequest, GenerationStep};
 pub(crate) use kv_cache::CacheLease;

@@ -33,6 +33,10 @@ pub enum Activation {
     Mish,
     /// [`Activation::Gelu`] kept between -10 and 10.
     ClippedGelu,
+    /// `½(1 + erf((x - μ)/(σ√2)))` for `μ = √½` and `σ = 1/√(4π)`, both rounded (<https://arxiv.org/abs/2209.10655>).
+    Laplace,
+    /// `√ln(1 + e^x)`.
+    SqrtSoftplus,
     /// `x`.
     Identity,
     /// `x·softmax(x)` over the neurons (<https://transformer-circuits.pub/2022/solu>).
@@ -84,6 +88,8 @@ impl Activation {
             "hardswish" => Self::HardSwish,
             "mish" => Self::Mish,
             "gelu_10" => Self::ClippedGelu,
+            "laplace" => Self::Laplace,
+            "sqrtsoftplus" => Self::SqrtSoftplus,
             "linear" => Self::Identity,
             _ => return None,
         })
@@ -105,6 +111,8 @@ impl Activation {
             Self::HardSwish => "hardswish",
             Self::Mish => "mish",
             Self::ClippedGelu => "gelu_10",
+            Self::Laplace => "laplace",
+            Self::SqrtSoftplus => "sqrtsoftplus",
             Self::Identity => "linear",
             Self::Solu => "solu",
             Self::SoluLn => "solu_ln",
@@ -129,6 +137,8 @@ impl Activation {
             }
             Self::Mish => x.mish(),
             Self::ClippedGelu => x.gelu(Gelu::Exact)?.clamp(Some(Scalar::Float(-10.0)), Some(Scalar::Float(10.0))),
+            Self::Laplace => x.laplace(),
+            Self::SqrtSoftplus => x.sqrt_softplus(),
             Self::Identity => Ok(x.clone()),
             Self::Solu | Self::SoluLn => x.solu(-1),
         }

@@ -2,7 +2,7 @@
 
 use super::RotaryScaling;
 use crate::error::{Result, nearest};
-use crate::models::config_reader::{ConfigReader, unsupported};
+use crate::models::config_reader::{ConfigReader, fits_single_precision, unsupported};
 use serde_json::{Map, Value, json};
 
 const TYPES: [&str; 7] = ["default", "linear", "dynamic", "yarn", "longrope", "llama3", "proportional"];
@@ -74,7 +74,7 @@ impl RotaryScaling {
                     beta_slow: read.number("beta_slow")?.filter(|&x| x != 0.0).unwrap_or(1.0),
                     original_ctx,
                     truncate: !read.is_null("truncate") && read.flag("truncate")?.unwrap_or(true),
-                    attention_factor: finite("attention_factor", attention_factor.unwrap_or(derived))?,
+                    attention_factor: moderate("attention_factor", attention_factor.unwrap_or(derived))?,
                 }
                 .with_positive_betas()?
             }
@@ -86,7 +86,7 @@ impl RotaryScaling {
                     short: divisors(read, "short_factor", pairs)?,
                     long: divisors(read, "long_factor", pairs)?,
                     original_ctx,
-                    attention_factor: finite("attention_factor", attention_factor.unwrap_or(derived))?,
+                    attention_factor: moderate("attention_factor", attention_factor.unwrap_or(derived))?,
                 }
             }
             "llama3" => Self::ByParts {
@@ -143,8 +143,13 @@ fn yarn_scale(factor: f64, mscale: f64) -> f64 {
     if factor <= 1.0 { 1.0 } else { 0.1 * mscale * factor.ln() + 1.0 }
 }
 
-fn finite(key: &str, value: f64) -> Result<f64> {
-    if value.is_finite() { Ok(value) } else { Err(unsupported(key, format!("comes out as {value}"))) }
+/// A factor on cosines and sines that leaves scores finite.
+fn moderate(key: &str, value: f64) -> Result<f64> {
+    const LARGEST: f64 = 1e6;
+    if value.abs() <= LARGEST {
+        return Ok(value);
+    }
+    Err(unsupported(key, format!("comes out as {value:e}, which is beyond {LARGEST:e}")))
 }
 
 /// A divisor for each pair, or a single one for all.
@@ -155,5 +160,5 @@ fn divisors(read: &ConfigReader<'_>, key: &str, pairs: usize) -> Result<Vec<f64>
     if list.len() != pairs && list.len() != 1 {
         return Err(wrong());
     }
-    list.iter().map(|x| x.as_f64().filter(|x| x.is_finite() && *x > 0.0).ok_or_else(wrong)).collect()
+    list.iter().map(|x| x.as_f64().filter(|x| fits_single_precision(*x) && *x > 0.0).ok_or_else(wrong)).collect()
 }

@@ -4,7 +4,7 @@
 use crate::autograd::record_unary;
 use crate::error::Result;
 use crate::models::config_reader::{ConfigReader, unsupported};
-use crate::models::{ModelConfig, Positions};
+use crate::models::{MAX_POSITIONS, ModelConfig, Positions};
 use crate::nn::{RopeContext, RotaryScaling};
 use crate::tensor::{CT, Tensor};
 use candle_core::{DType, Device};
@@ -100,6 +100,25 @@ impl RotaryConfig {
     /// only a window have those of [`RotaryConfig::local`].
     pub fn speeds(&self, length: usize) -> Vec<f32> {
         self.scaling.speeds(self.base, self.period, self.dim / 2, length)
+    }
+
+    /// Fails if an angle would not be a number, on any layer, at some position that a sequence may have.
+    pub(crate) fn check_angles(&self) -> Result<()> {
+        let finite = |base: f64, scaling: &RotaryScaling, length: usize| {
+            let speeds = scaling.speeds(base, self.period, self.dim / 2, length);
+            speeds.iter().all(|speed| (speed * MAX_POSITIONS as f32).is_finite())
+        };
+        let (base, base_local) = (self.base, self.base_local.unwrap_or(self.base));
+        for (key, base) in [("rotary_base", base), ("rotary_base_local", base_local)] {
+            if !finite(base, &RotaryScaling::None, 1) {
+                return Err(unsupported(key, format!("{base:e} makes angles that are too large to be numbers")));
+            }
+        }
+        let scaled = |length| finite(base, &self.scaling, length) && finite(base_local, &self.scaling, length);
+        if [1, MAX_POSITIONS].into_iter().all(scaled) {
+            return Ok(());
+        }
+        Err(unsupported("rope_parameters", "the scaling makes angles that are too large to be numbers"))
     }
 
     /// Whether positions turn otherwise in a sequence of `to` tokens than in one of `from`, on any layer.

@@ -137,6 +137,30 @@ impl Tensor {
         )
     }
 
+    /// `√ln(1 + e^x)`.
+    pub fn sqrt_softplus(&self) -> Result<Self> {
+        require_float("sqrt_softplus", self.dtype())?;
+        let root = |x: f64| if x > 20.0 { x.sqrt() } else { x.exp().ln_1p().sqrt() };
+        // Far to the left the root is e^(x/2), whose slope is half of it.
+        let slope = move |x: f64| if x < -40.0 { 0.5 * (0.5 * x).exp() } else { 0.5 * sigmoid(x) / root(x) };
+        from_input("sqrt_softplus", self, root, move |g, x| g * slope(x))
+    }
+
+    /// The distribution function of a normal distribution, as Ma et al. 2022 (arXiv:2209.10655) round its parameters:
+    /// mean 0.707107, standard deviation 0.282095.
+    pub fn laplace(&self) -> Result<Self> {
+        #[allow(clippy::approx_constant, reason = "rounded in the definition")]
+        const MEAN: f64 = 0.707107;
+        const SPREAD: f64 = 0.282095 * std::f64::consts::SQRT_2;
+        require_float("laplace", self.dtype())?;
+        from_input(
+            "laplace",
+            self,
+            |x| 0.5 * libm::erfc((MEAN - x) / SPREAD),
+            |g, x| g * 0.5 * FRAC_2_SQRT_PI / SPREAD * (-((x - MEAN) / SPREAD).powi(2)).exp(),
+        )
+    }
+
     /// `ln sigmoid(x)`, exact where that is very negative.
     pub fn logsigmoid(&self) -> Result<Self> {
         require_float("logsigmoid", self.dtype())?;

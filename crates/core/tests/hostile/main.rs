@@ -14,11 +14,13 @@ mod headers;
 mod indices;
 mod json;
 mod loading;
+mod numbers;
 mod uploads;
 
 use proptest::prelude::ProptestConfig;
 
-/// So many cases, without files of failures beside the tests.
+/// So many cases, or as many times more as `HOOKLENS_FUZZ` says, without files of failures beside the tests.
 pub(crate) fn cases(n: u32) -> ProptestConfig {
-    ProptestConfig { cases: n, failure_persistence: None, max_shrink_iters: 2_000, ..ProptestConfig::default() }
+    let times = std::env::var("HOOKLENS_FUZZ").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
+    ProptestConfig { cases: n * times, failure_persistence: None, max_shrink_iters: 2_000, ..ProptestConfig::default() }
 }

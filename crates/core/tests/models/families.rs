@@ -170,7 +170,7 @@ fn what_is_not_implemented_is_refused_by_its_key() {
     let rope = |parameters: Value| json!({ "rope_parameters": parameters });
     let cases = [
         ("llama", json!({ "hidden_act": "swiglu" }), "hidden_act"),
-        ("gpt_neox", json!({ "hidden_act": "laplace" }), "hidden_act"),
+        ("gpt_neox", json!({ "hidden_act": "xielu" }), "hidden_act"),
         ("gpt2", json!({ "activation_function": 3 }), "activation_function"),
         ("llama", json!({ "quantization_config": { "bits": 4 } }), "quantization_config"),
         ("llama", json!({ "per_layer_config": { "1": { "hidden_act": "relu" } } }), "per_layer_config"),
@@ -207,6 +207,91 @@ fn what_is_not_implemented_is_refused_by_its_key() {
         };
         assert_eq!(got, key, "{name} {changes}");
     }
+}
+
+/// Numbers that no model computes with. What is accepted must give logits that are numbers, and not all zero.
+#[test]
+fn absurd_numbers_are_refused_by_their_key() {
+    let rope = |parameters: Value| json!({ "rope_parameters": parameters });
+    let eps = [("gpt2", "layer_norm_epsilon"), ("gpt_neox", "layer_norm_eps"), ("llama", "rms_norm_eps")];
+    for (name, key) in eps {
+        for absurd in [1e300, 1e39, 3e38, 1e7, 1e-300, -1e-300, -1.0] {
+            refused(name, &json!({ key: absurd }), key);
+        }
+        for sound in [0.0, 1e-12, 0.5, 100.0] {
+            let model = Copy::new(name, "sound-eps", &json!({ key: sound }), &tensors_of(name)).load().unwrap();
+            assert!(logits(&model).iter().all(|x| x.is_finite() && *x != 0.0), "{name}: {key} = {sound}");
+        }
+    }
+    let old_base = |value: f64| json!({ "rope_parameters": null, "rotary_emb_base": value });
+    for absurd in [0.0, -10_000.0, 1e300, 1e-300] {
+        refused("llama", &json!({ "rope_parameters": null, "rope_theta": absurd }), "rope_theta");
+        refused("llama", &rope(json!({ "rope_theta": absurd })), "rope_theta");
+        refused("gpt_neox", &old_base(absurd), "rotary_emb_base");
+    }
+    for (parameters, key) in [
+        (json!({ "rope_type": "linear", "factor": 0 }), "factor"),
+        (json!({ "rope_type": "linear", "factor": 1e-300 }), "factor"),
+        (json!({ "rope_type": "linear", "factor": 1e-37 }), "rope_parameters"),
+        (json!({ "rope_type": "dynamic", "factor": 1e300 }), "factor"),
+        (json!({ "rope_type": "yarn", "factor": 2.0, "attention_factor": 1e300 }), "attention_factor"),
+        (json!({ "rope_type": "longrope", "short_factor": [1e-37], "long_factor": [1] }), "rope_parameters"),
+        (json!({ "rope_type": "longrope", "short_factor": [1e-300], "long_factor": [1] }), "short_factor"),
+        (json!({ "rope_type": "linear", "factor": "2" }), "factor"),
+        (json!({ "rope_type": "linear", "factor": true }), "factor"),
+    ] {
+        refused("llama", &rope(parameters), key);
+    }
+    for (key, values) in [
+        ("head_dim", vec![json!(0), json!(-8), json!(1e300), json!("8"), json!(8.5)]),
+        ("num_key_value_heads", vec![json!(0), json!(8)]),
+        ("initializer_range", vec![json!(1e300), json!(-1)]),
+        ("hidden_size", vec![json!(0), json!(1u64 << 60)]),
+        ("max_position_embeddings", vec![json!(0), json!(0.5)]),
+    ] {
+        for value in values {
+            refused("llama", &json!({ key: value }), key);
+        }
+    }
+    for share in [-0.25, 1.01, 1e300] {
+        refused("gpt_neox", &json!({ "rope_parameters": null, "rotary_pct": share }), "rotary_pct");
+    }
+}
+
+fn refused(name: &str, changes: &Value, key: &str) {
+    match Copy::new(name, "absurd", changes, &tensors_of(name)).load() {
+        Err(Error::UnsupportedConfig { key: got, .. }) => assert_eq!(got, key, "{name} {changes}"),
+        Err(other) => panic!("{name} {changes}: {other}"),
+        Ok(_) => panic!("{name} {changes} was accepted"),
+    }
+}
+
+#[test]
+fn a_configuration_that_is_no_object_says_what_it_is() {
+    let copy = Copy::new("llama", "no-object", &json!({}), &tensors_of("llama"));
+    for (text, what) in [
+        ("null", "null"),
+        ("[1, 2]", "a list of 2 items"),
+        ("3.5", "the number 3.5"),
+        ("\"llama\"", "the string \"llama\""),
+        ("false", "false"),
+    ] {
+        for file in ["config.json", "tl_config.json"] {
+            let path = copy.0.join(file);
+            std::fs::write(&path, text).unwrap();
+            let error = copy.load().err().unwrap();
+            assert_eq!(error.code(), "unsupported_config", "{error}");
+            assert!(error.to_string().contains(&format!("must be a JSON object, got {what}")), "{error}");
+            if file == "tl_config.json" {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+    }
+    let error = Copy::new("llama", "type", &json!({ "model_type": 3 }), &tensors_of("llama")).load().err().unwrap();
+    assert!(matches!(&error, Error::UnsupportedConfig { key, .. } if key == "model_type"), "{error}");
+    let error =
+        Copy::new("llama", "type", &json!({ "model_type": "lama" }), &tensors_of("llama")).load().err().unwrap();
+    assert!(error.to_string().contains("'lama'"), "{error}");
 }
 
 #[test]

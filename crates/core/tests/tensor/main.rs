@@ -1,6 +1,7 @@
 //! What the op fixtures do not reach: layouts, dtypes, gradients of decompositions, einops patterns, random numbers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test panics")]
 
+mod activations;
 mod decompositions;
 mod einops;
 mod layouts;
