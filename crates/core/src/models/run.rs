@@ -284,12 +284,17 @@ impl Run {
     ///
     /// # Errors
     /// What hooks fail with.
-    pub fn finish(mut self) -> Result<ForwardResult> {
-        let result = self.outcome()?;
+    pub fn finish(self) -> Result<ForwardResult> {
+        self.finish_with(Ok)
+    }
+
+    /// [`Run::finish`], and what `use_result` makes of the result. If that fails, nothing is added to a cache.
+    pub(super) fn finish_with<T>(mut self, use_result: impl FnOnce(ForwardResult) -> Result<T>) -> Result<T> {
+        let made = use_result(self.outcome()?)?;
         if let Some(cache) = self.cache.take() {
             cache.commit(self.next);
         }
-        Ok(result)
+        Ok(made)
     }
 
     fn outcome(&self) -> Result<ForwardResult> {
