@@ -1,6 +1,6 @@
 // Builds the engine for browsers, with wasm-pack, into wasm/ at the root: `hooklens.js` and `hooklens_bg.wasm`.
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { fail, root } from "./steps.mjs";
@@ -23,13 +23,11 @@ const built = spawnSync(wasmPack, args, {
 if (built.error) fail(`${wasmPack}: ${built.error.message}`);
 if (built.status !== 0) fail(`${wasmPack} ${args.join(" ")} ended with ${built.status ?? built.signal}`);
 
+// wasm-pack's own .gitignore would keep npm from packing anything.
+rmSync(join(made, ".gitignore"), { force: true });
 const out = join(root, "wasm");
-mkdirSync(out, { recursive: true });
-for (const file of ["hooklens.js", "hooklens.d.ts", "hooklens_bg.wasm", "hooklens_bg.wasm.d.ts"]) {
-  // A process that is loading it sees the old file or the new one, never a part.
-  copyFileSync(join(made, file), join(out, `${file}.new`));
-  renameSync(join(out, `${file}.new`), join(out, file));
-}
+rmSync(out, { recursive: true, force: true });
+renameSync(made, out);
 const bytes = readFileSync(join(out, "hooklens_bg.wasm"));
 const kib = (n) => `${(n / 1024).toFixed(0)} KiB`;
 console.error(

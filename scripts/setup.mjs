@@ -50,6 +50,28 @@ export function buildNative() {
   );
 }
 
+/** The engine for pages, into wasm/. */
+export function buildWasm() {
+  const rust = spawnSync("rustc", ["--version"], { cwd: root, encoding: "utf8" });
+  once(
+    "wasm",
+    {
+      inputs: [
+        "Cargo.toml",
+        "Cargo.lock",
+        "crates/binding",
+        "crates/core",
+        "crates/wasm",
+        "scripts/build-wasm.mjs",
+        "scripts/wasm-toolchain.mjs",
+      ],
+      outputs: ["wasm/hooklens.js", "wasm/hooklens_bg.wasm"],
+      extra: rust.stdout ?? "",
+    },
+    () => run("Building the engine for pages (some minutes)", "node", ["scripts/build-wasm.mjs"]),
+  );
+}
+
 /** The TypeScript library, into dist/. */
 export function buildLibrary() {
   once(
@@ -63,7 +85,7 @@ export function buildLibrary() {
   );
 }
 
-/** Everything that running the library from a checkout takes. */
+/** Everything that running the library in Node from a checkout takes. */
 export function setup() {
   installPackages();
   buildNative();

@@ -118,7 +118,7 @@ function command(name, crate, version, accepts) {
   run(
     `Installing ${crate} ${version} (some minutes, once)`,
     "cargo",
-    ["install", "--quiet", "--force", "--root", tools, `${crate}@${version}`],
+    ["install", "--quiet", "--force", "--root", tools, "--bin", name, `${crate}@${version}`],
     { env },
   );
   rmSync(building, { recursive: true, force: true });

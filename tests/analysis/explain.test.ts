@@ -15,6 +15,18 @@ function answerLogit(): number {
   return model.forward(prompt).get(0, -1, report.answer.id).item();
 }
 
+test.each(["float64", "float16", "bfloat16"] as const)("a model in %s is explained too", async (dtype) => {
+  using cast = await HookedTransformer.fromPretrained("builtin:tiny", { dtype });
+  const { answer, headAblation } = explain(cast, prompt);
+  expect(answer.id).toBe(report.answer.id);
+  const tolerance = dtype === "bfloat16" ? 0.15 : 0.02;
+  for (const [layer, row] of headAblation.effects.entries()) {
+    for (const [head, effect] of row.entries()) {
+      expect(Math.abs(effect - (report.headAblation.effects[layer]?.[head] ?? 9))).toBeLessThan(tolerance);
+    }
+  }
+});
+
 describe("every number of an explanation agrees with another way to get it", () => {
   test("the next tokens, with a plain forward", () => {
     const probabilities = model.forward(prompt).get(0, -1).softmax(-1).toFloat32Array();

@@ -147,6 +147,8 @@ test("checkHooksToAdd sees every hook and can refuse it", () => {
     }
   }
   const strict = new Strict();
+  const attached = () =>
+    [...strict.hookPoints()].map((point) => [point.fwdHooks.length, point.bwdHooks.length]);
   strict.addHook("hook_a", noop);
   for (const call of [
     () => strict.addHook("hook_b", noop),
@@ -158,7 +160,9 @@ test("checkHooksToAdd sees every hook and can refuse it", () => {
     () => strict.runWithCache(X(1, 1)),
     () => strict.addCachingHooks(),
   ]) {
+    const before = attached();
     expect(thrown(call)).toBeInstanceOf(RangeError);
+    expect(attached()).toEqual(before);
     strict.resetHooks({ clearContexts: false });
   }
   expect(asked).toContain("hook_b bwd");

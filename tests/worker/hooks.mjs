@@ -46,3 +46,8 @@ export async function later({ argument }) {
   await new Promise((resolve) => setTimeout(resolve, 5));
   return { sum: argument.reduce((a, b) => a + b, 0), list: [1, 2] };
 }
+
+/** What it was given. */
+export function given({ argument }) {
+  return argument;
+}

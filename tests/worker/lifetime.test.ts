@@ -87,6 +87,15 @@ describe("an AbortSignal", () => {
     expect(logits.shape).toEqual([1, 32, 50]);
   });
 
+  test("that has been aborted ends a worker that was to start", async () => {
+    const worker = thread();
+    const ended = new Promise((resolve) => worker.once("exit", resolve));
+    await expect(startWorker({ worker, signal: AbortSignal.abort(new Error("before")) })).rejects.toThrow(
+      "before",
+    );
+    await ended;
+  });
+
   test("that has been aborted ends a call before it begins", async () => {
     const signal = AbortSignal.abort(new Error("before"));
     await expect(model.forward(TOKENS, { signal })).rejects.toThrow("before");

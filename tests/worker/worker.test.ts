@@ -282,6 +282,39 @@ describe("what runs in the worker", () => {
     });
   });
 
+  test("data for functions are not taken for edits, whatever their keys are called", async () => {
+    const argument = { kind: "zero", tensors: [1], nested: [{ kind: "mine" }] };
+    expect(await worker.run(HOOKS, { export: "given", argument })).toEqual(argument);
+    using x = tensor([1, 2]);
+    const mixed = await worker.run(HOOKS, { export: "given", argument: [3, x] });
+    const [three, back] = mixed as [number, RemoteTensor];
+    expect(three).toBe(3);
+    expect(await elements(back)).toEqual(Float32Array.of(1, 2));
+  });
+
+  test("what a function gives back twice is freed with the last of its handles", async () => {
+    using made = await worker.tensor(Float32Array.of(1, 2));
+    const again = await worker.run(HOOKS, { export: "given", argument: made });
+    if (!(again instanceof RemoteTensor)) throw new Error("expected a tensor");
+    again.dispose();
+    expect(await made.toArray()).toEqual([1, 2]);
+    const second = (await worker.run(HOOKS, { export: "given", argument: remote })) as RemoteTransformer;
+    second.dispose();
+    await same(await remote.forward(PROMPT), local.forward(PROMPT));
+  });
+
+  test("the tensors of hooks go when the hooks are detached", async () => {
+    await worker.run(HOOKS, { export: "collect" });
+    const before = await worker.info();
+    using by = randn([1, 1, local.cfg.d_model]);
+    const scope = await remote.hooks({ fwdHooks: { "blocks.0.hook_resid_pre": add(by) } });
+    expect((await worker.info()).tensors).toBeGreaterThan(before.tensors);
+    scope.dispose();
+    // What is let go of is told after what the page is doing now.
+    await Promise.resolve();
+    expect((await worker.info()).tensors).toBeLessThanOrEqual(before.tensors);
+  });
+
   test("tensors take the buffer of their elements", async () => {
     const data = Float32Array.of(1, 2, 3, 4);
     using made = await worker.tensor(data, { shape: [2, 2] });

@@ -4,10 +4,11 @@
  */
 
 import { hooklensError } from "../engine/errors.ts";
+import { zero } from "../hooks/interventions.ts";
 import type { Progress } from "../models/forward-options.ts";
 import { HookedTransformer } from "../models/hooked-transformer.ts";
 import { describe } from "../tensor/base.ts";
-import { fromFloat32Array, type Tensor, tidy } from "../tensor/index.ts";
+import { type Tensor, tidy } from "../tensor/index.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Candidate, ExplainReport, LensRow } from "./explain-report.ts";
 import { headShares, shownPositions } from "./head-patterns.ts";
@@ -253,9 +254,10 @@ class Explanation {
     for (let first = 0; first < nHeads; first += rows) {
       tidy(() => {
         const silenced = heads.slice(first, first + rows);
-        const keep = keepMask(silenced, nHeads);
         using _scope = this.#model.hooks({
-          fwdHooks: [[`blocks.${layer}.attn.hook_z`, (z) => z.mul(keep)]],
+          fwdHooks: silenced.map(
+            (head, row) => [`blocks.${layer}.attn.hook_z`, zero().at({ row, head })] as const,
+          ),
         });
         const output = this.#model.forward(residual.repeat(silenced.length, 1, 1), {
           startAtLayer: layer,
@@ -347,13 +349,6 @@ function norms(residual: Tensor): Float32Array {
 /** `[1, pos, d_vocab]` to `[d_vocab]`. */
 function lastPosition(logits: Tensor): Tensor {
   return logits.slice(1, -1).flatten();
-}
-
-/** `[row, 1, head, 1]`: ones, and zero where a row silences its head. */
-function keepMask(silenced: readonly number[], nHeads: number): Tensor {
-  const mask = new Float32Array(silenced.length * nHeads).fill(1);
-  for (const [row, head] of silenced.entries()) mask[row * nHeads + head] = 0;
-  return fromFloat32Array(mask, [silenced.length, 1, nHeads, 1]);
 }
 
 /** What the model thinks of every token at one position. */

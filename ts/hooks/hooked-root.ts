@@ -257,14 +257,7 @@ export abstract class HookedRoot extends Module {
 
   /** Attaches to all or, if one refuses, to none. */
   #add(chosen: readonly Chosen[], hook: Hook, options: AddHookOptions): LensHandle[] {
-    const handles: LensHandle[] = [];
-    try {
-      for (const { name, point } of chosen) handles.push(this.checkAndAddHook(point, name, hook, options));
-    } catch (thrown) {
-      for (const handle of handles.toReversed()) handle.remove();
-      throw thrown;
-    }
-    return handles;
+    return allOrNone(chosen, ({ name, point }) => this.checkAndAddHook(point, name, hook, options));
   }
 
   /** Removes hooks from all points; by default all but the permanent ones. */
@@ -509,9 +502,13 @@ export abstract class HookedRoot extends Module {
 
   #addCachingHooks(options: IntoCacheOptions): ActivationMap | Map<string, Tensor> {
     const [cache, fwd, bwd] = this.#cachingHooks(options);
-    for (const [dir, hooks] of [["fwd", fwd] as const, ["bwd", bwd] as const]) {
-      for (const [point, capture] of hooks) this.checkAndAddHook(point, point.name ?? "", capture, { dir });
-    }
+    const captures = [
+      ...fwd.map(([point, capture]) => ({ point, capture, dir: "fwd" as const })),
+      ...bwd.map(([point, capture]) => ({ point, capture, dir: "bwd" as const })),
+    ];
+    allOrNone(captures, ({ point, capture, dir }) =>
+      this.checkAndAddHook(point, point.name ?? "", capture, { dir }),
+    );
     return cache;
   }
 
@@ -534,4 +531,16 @@ export abstract class HookedRoot extends Module {
     const namesFilter = names as NamePredicate;
     this.#addCachingHooks({ ...options, namesFilter, cache: cache as Map<string, Tensor> });
   }
+}
+
+/** Attaches a hook for each item; if one is refused, those before it are removed again. */
+function allOrNone<Item>(items: readonly Item[], attach: (item: Item) => LensHandle): LensHandle[] {
+  const handles: LensHandle[] = [];
+  try {
+    for (const item of items) handles.push(attach(item));
+  } catch (thrown) {
+    for (const handle of handles.toReversed()) handle.remove();
+    throw thrown;
+  }
+  return handles;
 }

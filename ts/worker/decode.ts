@@ -8,7 +8,7 @@ import { Intervention } from "../hooks/interventions.ts";
 import { wrap } from "../tensor/base.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Held } from "./held.ts";
-import { type Call, type FunctionWire, isWired, type Wired } from "./protocol.ts";
+import { type Call, type FunctionWire, isNumbers, isWired, type Wired } from "./protocol.ts";
 import type { WorkerContext } from "./worker-hook.ts";
 
 type Library = WorkerContext["hooklens"];
@@ -21,7 +21,7 @@ export type Import = (address: string) => Promise<Exports>;
 /** Numbers of what a value refers to. */
 export function* refsIn(value: unknown): Generator<number> {
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return;
-  if (Array.isArray(value) && typeof value[0] === "number") return;
+  if (Array.isArray(value) && isNumbers(value)) return;
   if (isWired(value) && "id" in value) yield value.id;
   else for (const item of Object.values(value)) yield* refsIn(item);
 }
@@ -61,9 +61,7 @@ export class Decoder {
   value(value: unknown): unknown {
     if (typeof value !== "object" || value === null) return value;
     if (isWired(value)) return this.#wired(value);
-    if (Array.isArray(value)) {
-      return typeof value[0] === "number" ? value : value.map((item) => this.value(item));
-    }
+    if (Array.isArray(value)) return isNumbers(value) ? value : value.map((item) => this.value(item));
     if (Object.getPrototypeOf(value) !== Object.prototype) return value;
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, this.value(item)]));
   }
@@ -111,8 +109,8 @@ export class Decoder {
     );
   }
 
-  /** Frees the tensors that were made for the call. */
-  dispose(): void {
-    for (const tensor of this.#made) tensor.dispose();
+  /** Frees the tensors that were made for the call, or those of them that `which` says. */
+  dispose(which: (made: Tensor) => boolean = () => true): void {
+    for (const tensor of this.#made.splice(0)) if (which(tensor)) tensor.dispose();
   }
 }

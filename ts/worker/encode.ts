@@ -3,7 +3,7 @@
 import type { DType } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
 import type { Line } from "./line.ts";
-import { WIRED } from "./protocol.ts";
+import { isNumbers, WIRED } from "./protocol.ts";
 import { Remote } from "./remote.ts";
 import { ModuleFunction } from "./worker-hook.ts";
 
@@ -64,7 +64,8 @@ export class Encoder {
     return { args: encoded, modules: this.#modules, transfer: this.#transfer };
   }
 
-  #value(value: unknown): unknown {
+  /** @param edits whether an object with a `kind` is an intervention, as everywhere but in data of the user's own. */
+  #value(value: unknown, edits = true): unknown {
     if (typeof value === "function" || typeof value === "symbol") {
       throw hooklensError(
         "invalid_argument",
@@ -72,24 +73,23 @@ export class Encoder {
       );
     }
     if (typeof value !== "object" || value === null) return value;
-    // Lists of token ids are long, and need no look at each.
-    if (Array.isArray(value)) return value.every(isNumber) ? value : value.map((item) => this.#value(item));
+    if (Array.isArray(value)) return isNumbers(value) ? value : value.map((item) => this.#value(item, edits));
     if (value instanceof Remote) return { [WIRED]: "ref", id: value.useIn(this.#what, this.#line) };
     if (value instanceof ModuleFunction) return this.#function(value);
     if (isPageTensor(value)) return this.#tensor(value);
     if (isPageEdit(value)) return this.#edit(value.toJSON(), value.tensors);
     if (!isPlain(value)) return value;
-    if ("kind" in value) {
+    if (edits && "kind" in value) {
       const { tensors = [], ...spec } = value as { readonly tensors?: readonly unknown[] };
       return this.#edit(spec, tensors);
     }
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, this.#value(item)]));
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, this.#value(item, edits)]));
   }
 
   #function({ module, export: name, argument }: ModuleFunction): unknown {
     const known = this.#modules.indexOf(module);
     const at = known >= 0 ? known : this.#modules.push(module) - 1;
-    return { [WIRED]: "function", module: at, name, argument: this.#value(argument) };
+    return { [WIRED]: "function", module: at, name, argument: this.#value(argument, false) };
   }
 
   #tensor(tensor: PageTensor): unknown {
@@ -107,8 +107,4 @@ export class Encoder {
     if (bits.buffer instanceof ArrayBuffer) this.#transfer.push(bits.buffer);
     return bits;
   }
-}
-
-function isNumber(value: unknown): boolean {
-  return typeof value === "number";
 }

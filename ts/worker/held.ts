@@ -2,17 +2,33 @@
 
 import { hooklensError } from "../engine/errors.ts";
 
-/** Things by number, each with the way to free it. */
+/** Something that is held. */
+interface Thing {
+  readonly thing: object;
+  readonly free: () => void;
+  /** Calls that it is an argument of. */
+  users: number;
+}
+
+/** Things by number, each with the way to free it. One that the page was given twice has two numbers. */
 export class Held {
-  readonly #things = new Map<number, { readonly thing: object; readonly free: () => void; users: number }>();
+  readonly #things = new Map<number, Thing>();
+  /** How many numbers each has. */
+  readonly #numbers = new Map<object, number>();
   readonly #leaving = new Set<number>();
   #next = 1;
 
-  /** Keeps something; gives its number. */
+  /** Keeps something; gives its number. `free` is called once the last number of a thing is released. */
   add(thing: object, free: () => void): number {
     const id = this.#next++;
     this.#things.set(id, { thing, free, users: 0 });
+    this.#numbers.set(thing, (this.#numbers.get(thing) ?? 0) + 1);
     return id;
+  }
+
+  /** Whether something is kept. */
+  has(thing: object): boolean {
+    return this.#numbers.has(thing);
   }
 
   /** How many things there are. */
@@ -49,6 +65,12 @@ export class Held {
     }
     this.#leaving.delete(id);
     this.#things.delete(id);
+    const left = (this.#numbers.get(found.thing) ?? 1) - 1;
+    if (left > 0) {
+      this.#numbers.set(found.thing, left);
+      return;
+    }
+    this.#numbers.delete(found.thing);
     found.free();
   }
 }

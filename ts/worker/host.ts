@@ -15,6 +15,7 @@ import { Held } from "./held.ts";
 import {
   type Call,
   type FunctionWire,
+  isNumbers,
   moving,
   type PageFunctions,
   type Port,
@@ -62,10 +63,21 @@ class Stream {
 
 /** Hooks that are attached. */
 class Attached {
-  readonly detach: () => void;
+  readonly #detach: () => void;
+  #arguments: Decoder | null = null;
 
   constructor(detach: () => void) {
-    this.detach = detach;
+    this.#detach = detach;
+  }
+
+  /** Has the tensors of the hooks freed with them. */
+  owns(decoded: Decoder): void {
+    this.#arguments = decoded;
+  }
+
+  detach(): void {
+    this.#detach();
+    this.#arguments?.dispose();
   }
 }
 
@@ -196,14 +208,19 @@ class Host implements WorkerFunctions {
     const beside = this.#beside(call);
     const modules = await importAll(call.modules, this.#options.load);
     const decoder = new Decoder(this.#held, this.#options.library, call, modules);
+    let stays = false;
     try {
       const value = await this.#called(call, decoder, beside);
+      if (value instanceof Attached) {
+        value.owns(decoder);
+        stays = true;
+      }
       const transfer: ArrayBuffer[] = [];
       const reply: Reply = { ok: true, value: this.#wire(value, transfer) };
       return moving(reply, transfer);
     } finally {
-      // Hooks that stay attached keep their tensors.
-      if (call.method !== "hooks") decoder.dispose();
+      // A function may give back what it was given: then it is the page's.
+      if (!stays) decoder.dispose((made) => !this.#held.has(made));
     }
   }
 
@@ -259,10 +276,10 @@ class Host implements WorkerFunctions {
       return { [WIRED]: "held", id: this.#held.add(value, () => value.end()) };
     }
     if (value instanceof Attached) {
-      return { [WIRED]: "held", id: this.#held.add(value, value.detach) };
+      return { [WIRED]: "held", id: this.#held.add(value, () => value.detach()) };
     }
     if (Array.isArray(value)) {
-      return typeof value[0] === "number" ? value : value.map((item) => this.#wire(item, transfer));
+      return isNumbers(value) ? value : value.map((item) => this.#wire(item, transfer));
     }
     if (Object.getPrototypeOf(value) !== Object.prototype) return value;
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, this.#wire(item, transfer)]));

@@ -82,6 +82,11 @@ export type Wired =
   | ModelWire
   | HeldWire;
 
+/** Whether a list is one of numbers alone, such as token ids, which stand for themselves. */
+export function isNumbers(list: readonly unknown[]): boolean {
+  return list.every((item) => typeof item === "number");
+}
+
 /** Whether a value stands for another. */
 export function isWired(value: object): value is Wired {
   return WIRED in value;

@@ -133,9 +133,9 @@ export class EngineWorker implements Disposable {
     const source = wasm instanceof URL ? String(wasm) : wasm;
     const gaveUp = () =>
       this.#close(hooklensError("worker_died", "the worker was given up while it started"));
-    signal?.throwIfAborted();
     signal?.addEventListener("abort", gaveUp, { once: true });
     try {
+      signal?.throwIfAborted();
       const lock = await this.#line.call(null, "start", [source === undefined ? {} : { wasm: source }]);
       this.#link.started(lock as string | null);
       return this;

@@ -1,5 +1,5 @@
 //! What forwards cost at GPT-2 small's sizes, with random weights: `cargo bench --workspace --bench forward` prints
-//! JSON, milliseconds. `-- cache` runs only what has that in its name, `-- cache 50` fifty rounds of it: for profilers.
+//! JSON, milliseconds on the clock and of all processors together. `-- cache` runs only what has that in its name, `-- cache 50` fifty rounds of it: for profilers.
 //!
 //! Candidates take turns, so that a busy machine slows them all. `products` is the matrix products of a forward alone:
 //! what no forward can be faster than.
@@ -110,6 +110,28 @@ fn keep_freed_blocks() {
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn keep_freed_blocks() {}
 
+/// Milliseconds that all threads of this process have run for.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+fn processor_time() -> f64 {
+    #[repr(C)]
+    struct Time {
+        seconds: i64,
+        nanoseconds: i64,
+    }
+    unsafe extern "C" {
+        fn clock_gettime(clock: i32, time: *mut Time) -> i32;
+    }
+    let mut time = Time { seconds: 0, nanoseconds: 0 };
+    // SAFETY: it writes a time where one is; 2 is the clock of the process.
+    unsafe { clock_gettime(2, &raw mut time) };
+    time.seconds as f64 * 1e3 + time.nanoseconds as f64 * 1e-6
+}
+
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+fn processor_time() -> f64 {
+    f64::NAN
+}
+
 /// What is timed, by name.
 type Candidate<'a> = (&'static str, Box<dyn FnMut() + 'a>);
 
@@ -135,19 +157,25 @@ fn main() {
     let mut times = vec![Vec::with_capacity(rounds); candidates.len()];
     for round in 0..rounds + 2 {
         for ((_, run), times) in candidates.iter_mut().zip(&mut times) {
-            let start = Instant::now();
+            let (start, processors) = (Instant::now(), processor_time());
             run();
-            let ms = start.elapsed().as_secs_f64() * 1e3;
+            let (ms, processors) = (start.elapsed().as_secs_f64() * 1e3, processor_time() - processors);
             // The first two rounds warm caches and the allocator.
             if round >= 2 {
-                times.push(ms);
+                times.push([ms, processors]);
             }
         }
     }
-    let results = candidates.iter().zip(&mut times).map(|((name, _), times)| {
-        times.sort_by(f64::total_cmp);
-        let rounded = |ms: f64| (ms * 1e3).round() / 1e3;
-        json!({ "name": name, "median": rounded(times[times.len() / 2]), "least": rounded(times[0]) })
+    let results = candidates.iter().zip(&times).map(|((name, _), times)| {
+        let [clock, processors] = [0, 1].map(|which| {
+            let mut times: Vec<f64> = times.iter().map(|both| both[which]).collect();
+            times.sort_by(f64::total_cmp);
+            [times[times.len() / 2], times[0]].map(|ms| (ms * 1e3).round() / 1e3)
+        });
+        json!({
+            "name": name, "median": clock[0], "least": clock[1],
+            "processors": { "median": processors[0], "least": processors[1] },
+        })
     });
     for result in results {
         println!("{result}");

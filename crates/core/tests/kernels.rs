@@ -213,6 +213,70 @@ fn attention_agrees() {
     }
 }
 
+/// Attention of values alone, which takes all of it in one pass, against attention that saves its pattern because gradients
+/// are wanted.
+#[test]
+fn attention_in_one_pass_agrees_with_attention_in_steps() {
+    let tensor = |rows: usize, heads: usize, d: usize, seed: usize| {
+        Tensor::from_slice(&numbers(2 * heads * rows * d, seed), &[2, rows, heads, d]).unwrap().transpose(1, 2).unwrap()
+    };
+    let sizes =
+        [(1, 300, 64, 64), (3, 70, 5, 9), (4, 33, 64, 64), (100, 100, 64, 64), (29, 150, 40, 33), (70, 20, 1, 1)];
+    for (queries, keys, d, d_v) in sizes {
+        for (is_causal, masked, heads) in [(false, false, 4), (true, false, 2), (false, true, 2), (false, true, 4)] {
+            let (q, k, v) = (tensor(queries, 4, d, 1), tensor(keys, heads, d, 2), tensor(keys, heads, d_v, 3));
+            let hidden = |i: usize| if i % 7 == 3 || i / keys == 1 { f32::NEG_INFINITY } else { (i % 5) as f32 * 0.1 };
+            // Where the mask repeats over batch and heads, and where it is that of whole keys.
+            let dims = if heads == 2 { vec![queries, keys] } else { vec![2, 1, 1, keys] };
+            let mask: Vec<f32> = (0..dims.iter().product()).map(hidden).collect();
+            let mask = masked.then(|| Tensor::from_slice(&mask, &dims).unwrap());
+            let options = AttentionOptions { is_causal, enable_gqa: heads < 4, ..AttentionOptions::default() };
+            for dtype in [DType::F32, DType::F16, DType::BF16] {
+                let [q, k, v] = [&q, &k, &v].map(|x| x.to_dtype(dtype).unwrap());
+                let whole = q.scaled_dot_product_attention(&k, &v, mask.as_ref(), options).unwrap();
+                let q = q.requiring_grad().unwrap();
+                let steps = q.scaled_dot_product_attention(&k, &v, mask.as_ref(), options).unwrap();
+                assert_eq!((whole.dims(), whole.dtype()), (steps.dims(), dtype));
+                let tolerance = match dtype {
+                    DType::F32 => 1e-5,
+                    DType::F16 => 2e-3,
+                    _ => 1e-2,
+                };
+                let (whole, steps) = (whole.to_vec::<f64>().unwrap(), steps.to_vec::<f64>().unwrap());
+                for (i, (a, b)) in whole.iter().zip(&steps).enumerate() {
+                    let what = format!("{queries} {keys} {d} {d_v} {is_causal} {masked} {heads} {dtype:?}");
+                    assert!((a - b).abs() <= tolerance * b.abs().max(1.0), "{what}: [{i}] is {a}, expected {b}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn attention_passes_nan_on_like_the_products_that_it_is_made_of() {
+    let nan_at = |wanted: usize, seed: usize| {
+        let mut x = numbers(2 * 40 * 16, seed);
+        x[wanted] = f32::NAN;
+        Tensor::from_slice(&x, &[1, 2, 40, 16]).unwrap()
+    };
+    let plain = |seed| Tensor::from_slice(&numbers(2 * 40 * 16, seed), &[1, 2, 40, 16]).unwrap();
+    let at = 20 * 16 + 3;
+    for (q, k, v) in
+        [(nan_at(at, 1), plain(2), plain(3)), (plain(1), nan_at(at, 2), plain(3)), (plain(1), plain(2), nan_at(at, 3))]
+    {
+        for is_causal in [false, true] {
+            let options = AttentionOptions { is_causal, ..AttentionOptions::default() };
+            let nans = |q: &Tensor| {
+                let y = q.scaled_dot_product_attention(&k, &v, None, options).unwrap();
+                y.to_vec::<f32>().unwrap().into_iter().map(f32::is_nan).collect::<Vec<_>>()
+            };
+            let whole = nans(&q);
+            assert!(whole.contains(&true) && whole.contains(&false));
+            assert!(whole == nans(&q.requiring_grad().unwrap()), "causal: {is_causal}");
+        }
+    }
+}
+
 #[test]
 fn nan_and_infinity_come_out_as_in_torch() {
     let values = |f: fn(&Tensor) -> Result<Tensor>, x: &[f32]| {
@@ -259,7 +323,7 @@ fn gradients_of_weights_do_not_depend_on_threads() {
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let x = Tensor::from_slice(&numbers(300 * 200, 1), &[300, 200]).unwrap();
+            let x = Tensor::from_slice(&numbers(500 * 200, 1), &[500, 200]).unwrap();
             let w = Tensor::from_slice(&numbers(200, 2), &[200]).unwrap().requiring_grad().unwrap();
             let y = x.layer_norm(1, Some(&w), None, 1e-5).unwrap();
             y.mul(&y).unwrap().sum(None, false).unwrap().backward(None, BackwardOptions::default()).unwrap();

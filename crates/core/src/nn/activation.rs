@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::ops::Scalar;
-use crate::tensor::{Gelu, Tensor};
+use crate::tensor::{ElementKernel, Gelu, Tensor};
 
 /// An MLP's activation function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +117,22 @@ impl Activation {
             Self::Solu => "solu",
             Self::SoluLn => "solu_ln",
         }
+    }
+
+    /// `act(x @ w + b)` in one pass, `x` `[.., d_model]`, `w` `[d_model, d_mlp]`; `None` for functions without a kernel and
+    /// where gradients are wanted.
+    pub(crate) fn of_affine(self, x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Option<Tensor>> {
+        let f = match self {
+            Self::Relu => ElementKernel::Relu,
+            Self::Gelu => ElementKernel::GeluErf,
+            Self::GeluTanh => ElementKernel::GeluTanh,
+            Self::QuickGelu => ElementKernel::QuickGelu,
+            Self::Silu => ElementKernel::Silu,
+            Self::Tanh => ElementKernel::Tanh,
+            Self::Sigmoid => ElementKernel::Sigmoid,
+            _ => return Ok(None),
+        };
+        x.linear_mapped(&w.transpose(0, 1)?, b, f)
     }
 
     /// Applies it; [`Activation::SoluLn`]'s norm is the caller's. Any shape; the last axis is the neurons'.

@@ -4,7 +4,7 @@
 use super::Pass;
 use super::attn_weights::AttnWeights;
 use super::points::AttnPoints;
-use super::weights::affine;
+use super::weights::affine_onto;
 use crate::device::DType;
 use crate::error::{Error, Result};
 use crate::hooks::HookPointId;
@@ -19,13 +19,15 @@ pub(super) enum Inputs {
     Separate { q: Tensor, k: Tensor, v: Tensor },
 }
 
-/// `[batch, pos, d_model]`, with the output bias: what attention adds to the residual stream.
+/// `[batch, pos, d_model]`, with the output bias: what attention adds to the residual stream, or the stream `onto` with
+/// it added.
 pub(super) fn attention(
     pass: &Pass<'_>,
     layer: usize,
     points: &AttnPoints,
     weights: &AttnWeights,
     inputs: Inputs,
+    onto: Option<&Tensor>,
 ) -> Result<Tensor> {
     let (q, k, v) = match inputs {
         Inputs::Shared(x) => weights.project_shared(pass.config, &x)?,
@@ -57,7 +59,7 @@ pub(super) fn attention(
         fused(pass, layer, &q, &k, &v)?
     };
     let z = pass.fire(points.z, z)?;
-    output(pass, points.result, weights, &z)
+    output(pass, points.result, weights, &z, onto)
 }
 
 /// `[batch, pos, head, d_head]` from an input that all heads share, or that has one row for each.
@@ -73,14 +75,14 @@ fn project(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
 
 /// What [`pattern`] and [`weighted_values`] give together, as one operation.
 fn fused(pass: &Pass<'_>, layer: usize, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
-    let (is_causal, mask) = pass.mask.allowed(pass.config.window(layer))?;
     let options = AttentionOptions {
-        is_causal,
         scale: Some(1.0 / pass.config.attn_divisor(layer)),
         enable_gqa: pass.config.n_heads != pass.config.n_key_value_heads,
+        ..AttentionOptions::default()
     };
+    let (sight, hidden) = (pass.mask.sight(pass.config.window(layer)), pass.mask.hidden_keys()?);
     let by_head = |x: &Tensor| x.transpose(1, 2);
-    by_head(&by_head(q)?.scaled_dot_product_attention(&by_head(k)?, &by_head(v)?, mask.as_ref(), options)?)
+    by_head(&by_head(q)?.attention(&by_head(k)?, &by_head(v)?, hidden.as_ref(), sight, options)?)
 }
 
 /// Attention probabilities `[batch, head, query, key]` of queries and keys `[batch, pos, head, d_head]`.
@@ -98,32 +100,8 @@ fn pattern(pass: &Pass<'_>, layer: usize, points: &AttnPoints, q: &Tensor, k: &T
     if let Some(blocked) = pass.mask.blocked(window)? {
         scores = scores.masked_fill(&blocked, Scalar::Float(f64::NEG_INFINITY))?;
     }
-    let observed = pass.observed(points.scores);
-    let scores = pass.fire(points.scores, scores)?;
-    let pattern = match scores.softmax_or_zeros()? {
-        Some(pattern) => pattern,
-        None => {
-            // A row without any allowed key has no softmax; its probabilities are zero. A hook may have made more such
-            // rows.
-            let empty_rows = if observed { empty_rows(&scores)? } else { pass.mask.empty_rows(window)? };
-            match empty_rows {
-                None => scores.softmax(-1)?,
-                Some(empty) => {
-                    let none = Scalar::Float(0.0);
-                    scores.masked_fill(&empty, none)?.softmax(-1)?.masked_fill(&empty, none)?
-                }
-            }
-        }
-    };
+    let pattern = pass.fire(points.scores, scores)?.softmax_or_zeros()?;
     pass.fire(points.pattern, pattern.to_dtype(stored)?)
-}
-
-/// Which rows of scores are -inf throughout, as `[batch, head, query, 1]`; `None` if no row is.
-fn empty_rows(scores: &Tensor) -> Result<Option<Tensor>> {
-    let highest = scores.data().max_keepdim(candle_core::D::Minus1)?;
-    let empty = highest.eq(f64::NEG_INFINITY)?;
-    let any = empty.to_dtype(candle_core::DType::U32)?.sum_all()?.to_scalar::<u32>()? > 0;
-    any.then(|| Tensor::mask(empty)).transpose()
 }
 
 /// Values `[batch, key, head, d_head]` weighted by a pattern `[batch, head, query, key]`: `[batch, query, head, d_head]`.
@@ -155,14 +133,24 @@ pub(crate) fn soft_cap(x: &Tensor, cap: f64) -> Result<Tensor> {
 }
 
 /// Sums what the heads write, `z` `[batch, pos, head, d_head]`; head by head only if someone looks.
-fn output(pass: &Pass<'_>, result: HookPointId, weights: &AttnWeights, z: &Tensor) -> Result<Tensor> {
+fn output(
+    pass: &Pass<'_>,
+    result: HookPointId,
+    weights: &AttnWeights,
+    z: &Tensor,
+    onto: Option<&Tensor>,
+) -> Result<Tensor> {
     if !pass.observed(result) {
-        return affine(&z.flatten(2, 3)?, &weights.flat_o()?, weights.b_o.as_ref());
+        return affine_onto(&z.flatten(2, 3)?, &weights.flat_o()?, weights.b_o.as_ref(), onto);
     }
     let per_head = z.transpose(1, 2)?.matmul(&weights.w_o)?.transpose(1, 2)?;
     let sum = pass.fire(result, per_head)?.sum(Some(&[2]), false)?;
-    match &weights.b_o {
-        Some(b) => sum.add(b),
-        None => Ok(sum),
+    let out = match &weights.b_o {
+        Some(b) => sum.add(b)?,
+        None => sum,
+    };
+    match onto {
+        Some(onto) => onto.add(&out),
+        None => Ok(out),
     }
 }

@@ -16,9 +16,12 @@ pub(crate) fn block(
 ) -> Result<Tensor> {
     let resid = pass.fire(points.resid_pre, resid)?;
     let inputs = attention_inputs(pass, points, weights, &resid)?;
-    let attn_out = attention(pass, layer, &points.attn, &weights.attn, inputs)?;
-    let attn_out = pass.fire(points.attn_out, attn_out)?;
-    let after = resid.add(&attn_out)?;
+    let attend = |onto: Option<&Tensor>| attention(pass, layer, &points.attn, &weights.attn, inputs, onto);
+    // What nobody looks at is added to the stream where it is computed.
+    let after = match pass.observed(points.attn_out) {
+        true => resid.add(&pass.fire(points.attn_out, attend(None)?)?)?,
+        false => attend(Some(&resid))?,
+    };
     let (Some(mlp_points), Some(mlp_weights)) = (&points.mlp, &weights.mlp) else {
         return pass.fire(points.resid_post, after);
     };
@@ -33,8 +36,12 @@ pub(crate) fn block(
     if let (Some(kind), Some(ln2)) = (pass.config.normalization, points.ln2) {
         x = norm(pass, kind, ln2, &weights.ln2, &x)?;
     }
-    let mlp_out = pass.fire_if(points.mlp_out, mlp(pass, mlp_points, mlp_weights, &x)?)?;
-    pass.fire(points.resid_post, stream.add(&mlp_out)?)
+    let feed = |onto: Option<&Tensor>| mlp(pass, mlp_points, mlp_weights, &x, onto);
+    let after = match pass.observed(points.mlp_out) {
+        true => stream.add(&pass.fire_if(points.mlp_out, feed(None)?)?)?,
+        false => feed(Some(&stream))?,
+    };
+    pass.fire(points.resid_post, after)
 }
 
 /// What queries, keys and values are made of. They share one normalised input unless someone looks at (or changes) a

@@ -13,6 +13,14 @@ pub(crate) fn affine(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tenso
     x.linear(&w.transpose(0, 1)?, b)
 }
 
+/// [`affine`], added to `onto` if given.
+pub(crate) fn affine_onto(x: &Tensor, w: &Tensor, b: Option<&Tensor>, onto: Option<&Tensor>) -> Result<Tensor> {
+    match onto {
+        Some(onto) => x.linear_onto(&w.transpose(0, 1)?, b, onto),
+        None => affine(x, w, b),
+    }
+}
+
 /// The shape that a named weight must have.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct WeightSpec {

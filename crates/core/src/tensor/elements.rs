@@ -7,11 +7,11 @@
 
 use super::CT;
 use super::host::contiguous;
+use super::threads::share_pieces;
 use crate::error::{Error, Result};
 use crate::ops::Scalar;
 use candle_core::{CpuStorage, DType, Device, Layout, Storage, WithDType};
 use half::{bf16, f16};
-use rayon::prelude::*;
 
 /// Elements that one closure call sees: small enough for the cache, large enough to hide the call.
 const PIECE: usize = 2048;
@@ -236,7 +236,7 @@ pub(crate) fn fill<T: Copy + Default + Send>(
     let threads = rayon::current_num_threads();
     if n >= parallel && threads > 1 && n > piece {
         let share = piece * n.div_ceil(piece).div_ceil(threads * 4);
-        place.par_chunks_mut(share).enumerate().for_each(|(i, slots)| several(i * share, slots));
+        share_pieces(place, share, threads, |i, slots| several(i * share, slots));
     } else {
         several(0, place);
     }

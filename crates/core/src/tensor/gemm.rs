@@ -5,7 +5,7 @@
 //! right operand into one product, and can start from a bias instead of zeros.
 
 use super::host::{contiguous, read, upload};
-use super::kernels::{self, Strided};
+use super::kernels::{self, Finish, Strided};
 use super::{CT, broadcast_dims};
 use crate::error::{Error, Result};
 use candle_core::{DType, WithDType};
@@ -19,7 +19,7 @@ const SPLIT_ONE: usize = 1 << 22;
 /// Below this many multiplications in all, waking a second thread costs more than it gains.
 const SPLIT_BATCH: usize = 1 << 18;
 /// From so many rows on, our own kernel is as fast as `gemm` or faster.
-const PACKED_ROWS: usize = 24;
+const PACKED_ROWS: usize = 12;
 
 /// `a @ b`, plus `bias` on each row if given: `[.., m, k] @ [.., k, n] -> [.., m, n]`, batch axes broadcast.
 ///
@@ -38,13 +38,34 @@ pub(super) fn product(op: &'static str, a: &CT, b: &CT, bias: Option<&CT>) -> Re
             let bias = bias.map(wide).transpose()?;
             Ok(product(op, &wide(a)?, &wide(b)?, bias.as_ref())?.to_dtype(a.dtype())?)
         }
-        DType::F32 if a.device().is_cpu() => floats::<f32>(&plan, a, b, bias),
-        DType::F64 if a.device().is_cpu() => floats::<f64>(&plan, a, b, bias),
+        DType::F32 if a.device().is_cpu() => required(op, floats::<f32>(&plan, a, b, bias, None)?),
+        DType::F64 if a.device().is_cpu() => required(op, floats::<f64>(&plan, a, b, bias, None)?),
         DType::U8 => integers::<u8>(&plan, a, b, u8::wrapping_mul, u8::wrapping_add),
         DType::U32 => integers::<u32>(&plan, a, b, u32::wrapping_mul, u32::wrapping_add),
         DType::I64 => integers::<i64>(&plan, a, b, i64::wrapping_mul, i64::wrapping_add),
         _ => on_device(&plan, a, b, bias),
     }
+}
+
+/// `finish` of `a @ b + bias`, for `b` `[k, n]`, in one pass over memory; `None` where our own kernels do not apply.
+pub(super) fn finished_product(
+    op: &'static str,
+    a: &CT,
+    b: &CT,
+    bias: Option<&CT>,
+    finish: Finish<'_>,
+) -> Result<Option<CT>> {
+    let ours = a.dtype() == DType::F32 && a.device().is_cpu() && b.rank() == 2 && kernels::multiplies();
+    if !ours {
+        return Ok(None);
+    }
+    let plan = Plan::new(op, a.dims(), b.dims())?;
+    crate::memory::require_tensor(op, &plan.out_dims(), size_of::<f32>())?;
+    floats::<f32>(&plan, a, b, bias, Some(finish))
+}
+
+fn required(op: &'static str, product: Option<CT>) -> Result<CT> {
+    product.ok_or_else(|| Error::Internal { detail: format!("{op}: no kernel multiplied") })
 }
 
 /// The sizes of a batched product.
@@ -128,6 +149,7 @@ trait Factor: WithDType {
         _a: (&[Self], [usize; 2]),
         _b: (&[Self], [usize; 2]),
         _bias: Option<&[Self]>,
+        _finish: Option<Finish<'_>>,
         _out: &mut [MaybeUninit<Self>],
     ) -> bool {
         false
@@ -142,25 +164,26 @@ impl Factor for f32 {
         (a, [a_row, a_column]): (&[f32], [usize; 2]),
         (b, [b_row, b_column]): (&[f32], [usize; 2]),
         bias: Option<&[f32]>,
+        finish: Option<Finish<'_>>,
         out: &mut [MaybeUninit<f32>],
     ) -> bool {
-        // A few rows use each element of the right operand too seldom to lay it out anew.
-        if m > 1 && m < PACKED_ROWS && b_column == 1 {
+        if m > 1 && m < PACKED_ROWS && b_column == 1 && finish.is_none() {
             return false;
         }
         let a = Strided { data: a, row: a_row, column: a_column };
         let b = Strided { data: b, row: b_row, column: b_column };
-        kernels::multiply([m, n, k], a, b, bias, out, true)
+        kernels::multiply([m, n, k], a, b, bias, finish, out)
     }
 }
 
-fn floats<T: Factor>(plan: &Plan, a: &CT, b: &CT, bias: Option<&CT>) -> Result<CT> {
+/// The product; `None` if it would have to be finished and cannot be.
+fn floats<T: Factor>(plan: &Plan, a: &CT, b: &CT, bias: Option<&CT>, finish: Option<Finish<'_>>) -> Result<Option<CT>> {
     let &Plan { mut m, n, k, .. } = plan;
     let total = plan.batches() * m * n;
     // Where each matrix of both operands starts.
     crate::memory::require_tensor("matmul", &plan.batch, 2 * size_of::<usize>())?;
     if total == 0 {
-        return upload(Vec::<T>::new(), &plan.out_dims(), a.device());
+        return upload(Vec::<T>::new(), &plan.out_dims(), a.device()).map(Some);
     }
     let bias = bias.map(|bias| super::host::read_all::<T, _>(bias, |row| Ok(row.to_vec()))).transpose()?;
     let mut values = Vec::with_capacity(total);
@@ -171,11 +194,11 @@ fn floats<T: Factor>(plan: &Plan, a: &CT, b: &CT, bias: Option<&CT>) -> Result<C
         }),
         None => out.fill(MaybeUninit::new(T::from_f64(0.0))),
     };
-    read::<T, _>(a, |a_data, a_layout| {
+    let written = read::<T, _>(a, |a_data, a_layout| {
         read::<T, _>(b, |b_data, b_layout| {
             if k == 0 {
                 prefill(out);
-                return Ok(());
+                return Ok(finish.is_none());
             }
             let (a_strides, b_strides) = (a_layout.stride(), b_layout.stride());
             let (a_rank, b_rank) = (a_strides.len(), b_strides.len());
@@ -196,9 +219,12 @@ fn floats<T: Factor>(plan: &Plan, a: &CT, b: &CT, bias: Option<&CT>) -> Result<C
             let a_from = |batch: usize| &a_data[a_layout.start_offset() + a_offsets[batch]..];
             let b_from = |batch: usize| &b_data[b_layout.start_offset() + b_offsets[batch]..];
             if a_offsets.len() == 1
-                && T::multiply([m, n, k], (a_from(0), a_strides), (b_from(0), b_strides), bias.as_deref(), out)
+                && T::multiply([m, n, k], (a_from(0), a_strides), (b_from(0), b_strides), bias.as_deref(), finish, out)
             {
-                return Ok(());
+                return Ok(true);
+            }
+            if finish.is_some() {
+                return Ok(false);
             }
             let matrix = |data: &[T], [row, column]: [usize; 2]| Matrix {
                 at: data.as_ptr(),
@@ -223,12 +249,15 @@ fn floats<T: Factor>(plan: &Plan, a: &CT, b: &CT, bias: Option<&CT>) -> Result<C
                 let threads = Parallelism::Rayon(rayon::current_num_threads());
                 out.chunks_mut(m * n).enumerate().for_each(|(i, out)| one(i, out, threads));
             }
-            Ok(())
+            Ok(true)
         })
     })?;
+    if !written {
+        return Ok(None);
+    }
     // SAFETY: the products above cover `total` elements, each written by its kernel or beforehand.
     unsafe { values.set_len(total) };
-    upload(values, &plan.out_dims(), a.device())
+    upload(values, &plan.out_dims(), a.device()).map(Some)
 }
 
 /// Writes `out = a @ b`, or `out += a @ b` if `accumulate`, for which `out` must hold something; it is row-major.

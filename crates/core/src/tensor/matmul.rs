@@ -1,12 +1,15 @@
 //! Matrix and vector products.
 
-use super::gemm::product;
+use super::gemm::{finished_product, product};
 use super::host::{contiguous, reshape};
+use super::kernels::{self, ElementKernel, Finish};
 use super::{CT, Tensor, unbroadcast};
-use crate::autograd::record;
+use crate::autograd::{grad_enabled, record};
 use crate::device::DType;
 use crate::error::{Error, Result};
 use crate::ops::{Op, op_table};
+
+const OP: &str = "linear";
 
 /// Fails unless both have the same dtype, one that can be multiplied and summed.
 fn require_same(op: &'static str, a: &Tensor, b: &Tensor) -> Result<()> {
@@ -115,7 +118,68 @@ impl Tensor {
 
     /// `x @ weightᵀ + bias`: `[.., in], [out, in], [out] -> [.., out]`.
     pub fn linear(&self, weight: &Self, bias: Option<&Self>) -> Result<Self> {
-        const OP: &str = "linear";
+        self.check_linear(weight, bias)?;
+        let bias_data = bias.filter(|_| self.dtype().is_float()).map(Self::data);
+        let y = product(OP, &self.as_rows()?, &t(weight.data())?, bias_data)?;
+        let dims = [&self.dims()[..self.rank() - 1], &weight.dims()[..1]].concat();
+        let y = y.reshape(dims)?;
+        if !self.dtype().is_float() {
+            let y = Self::constant(y)?;
+            return match bias {
+                Some(bias) => Self::constant(y.data().broadcast_add(bias.data())?),
+                None => Ok(y),
+            };
+        }
+        self.record_linear(y, weight, bias, None)
+    }
+
+    /// `onto + linear(x)`, where `onto` is shaped as that. The sum is taken while its terms are in the cache.
+    pub(crate) fn linear_onto(&self, weight: &Self, bias: Option<&Self>, onto: &Self) -> Result<Self> {
+        self.check_linear(weight, bias)?;
+        let fits = onto.dtype() == self.dtype()
+            && onto.rank() == self.rank()
+            && onto.dims().split_last() == Some((&weight.dims()[0], &self.dims()[..self.rank() - 1]));
+        let fused = match fits {
+            true => kernels::with_slices([onto.data()], |[onto]| {
+                let add = |first: usize, sums: &mut [f32]| {
+                    sums.iter_mut().zip(&onto[first..]).for_each(|(sum, x)| *sum += x);
+                };
+                self.finished_linear(weight, bias, &add)
+            })?
+            .transpose()?
+            .flatten(),
+            false => None,
+        };
+        match fused {
+            Some(y) => self.record_linear(y, weight, bias, Some(onto)),
+            None => onto.add(&self.linear(weight, bias)?),
+        }
+    }
+
+    /// `f` of each element of `linear(x)`, in one pass; `None` where that cannot be, or where gradients are wanted: they
+    /// need the argument of `f`.
+    pub(crate) fn linear_mapped(&self, weight: &Self, bias: Option<&Self>, f: ElementKernel) -> Result<Option<Self>> {
+        if grad_enabled() && [Some(self), Some(weight), bias].into_iter().flatten().any(Self::requires_grad) {
+            return Ok(None);
+        }
+        self.check_linear(weight, bias)?;
+        self.finished_linear(weight, bias, &|_, sums| f.apply(sums))?.map(Self::constant).transpose()
+    }
+
+    /// [`Tensor::linear`] in `f32`, finished in the same pass; `None` where our kernels do not apply.
+    fn finished_linear(&self, weight: &Self, bias: Option<&Self>, finish: Finish<'_>) -> Result<Option<CT>> {
+        let y = finished_product(OP, &self.as_rows()?, &t(weight.data())?, bias.map(Self::data), finish)?;
+        let dims = [&self.dims()[..self.rank() - 1], &weight.dims()[..1]].concat();
+        Ok(y.map(|y| y.reshape(dims)).transpose()?)
+    }
+
+    /// A vector as a matrix of one row.
+    fn as_rows(&self) -> Result<CT> {
+        Ok(if self.rank() == 1 { self.data().unsqueeze(0)? } else { self.data().clone() })
+    }
+
+    /// Fails unless the arguments of [`Tensor::linear`] fit each other.
+    fn check_linear(&self, weight: &Self, bias: Option<&Self>) -> Result<()> {
         require_same(OP, self, weight)?;
         let (Some(&features), &[out, wanted]) = (self.dims().last(), weight.dims()) else {
             return Err(Error::RankMismatch {
@@ -138,31 +202,29 @@ impl Tensor {
                 });
             }
         }
-        let dims = [&self.dims()[..self.rank() - 1], &[out]].concat();
-        let x = if self.rank() == 1 { self.data().unsqueeze(0)? } else { self.data().clone() };
-        let mut y = product(OP, &x, &t(weight.data())?, bias.filter(|_| self.dtype().is_float()).map(Self::data))?;
-        y = y.reshape(dims)?;
-        if !self.dtype().is_float() {
-            let y = Self::constant(y)?;
-            return match bias {
-                Some(bias) => Self::constant(y.data().broadcast_add(bias.data())?),
-                None => Ok(y),
-            };
-        }
-        let (w, x_dims) = (weight.data().clone(), self.dims().to_vec());
-        let x = x.clone();
-        let parents: Vec<&Self> = [self, weight].into_iter().chain(bias).collect();
+        Ok(())
+    }
+
+    /// The result `y` of a linear map, added to `onto` if given, with its gradients.
+    fn record_linear(&self, y: CT, weight: &Self, bias: Option<&Self>, onto: Option<&Self>) -> Result<Self> {
+        let (w, x, x_dims) = (weight.data().clone(), self.as_rows()?, self.dims().to_vec());
+        let parents: Vec<&Self> = [self, weight].into_iter().chain(bias).chain(onto).collect();
+        let onto = onto.map(|_| parents.len() - 1);
+        let bias = bias.map(|_| 2);
         record(OP, y, &parents, move |g, needs| {
-            let g = rows(g)?;
             let mut grads = vec![None; needs.len()];
+            if let Some(onto) = onto.filter(|&i| needs[i]) {
+                grads[onto] = Some(g.clone());
+            }
+            let g = rows(g)?;
             if needs[0] {
                 grads[0] = Some(product(OP, &g, &w, None)?.reshape(x_dims.as_slice())?);
             }
             if needs[1] {
                 grads[1] = Some(product(OP, &t(&g)?, &rows(&x)?, None)?);
             }
-            if needs.get(2) == Some(&true) {
-                grads[2] = Some(sum_rows(OP, &contiguous(&g)?)?);
+            if let Some(bias) = bias.filter(|&i| needs[i]) {
+                grads[bias] = Some(sum_rows(OP, &contiguous(&g)?)?);
             }
             Ok(grads)
         })

@@ -46,6 +46,7 @@ mod shape;
 mod slices;
 mod sorting;
 mod statistics;
+mod threads;
 mod transfer;
 mod triangle;
 
@@ -56,6 +57,7 @@ pub use cross_entropy::{ClassLoss, Reduction};
 pub use einops::AxisReduction;
 pub use indexing::IndexItem;
 pub use kernels::instructions;
+pub(crate) use kernels::{ElementKernel, Sight};
 pub(crate) use promotion::promote;
 pub use random::manual_seed;
 pub use rope::RopePairs;

@@ -228,19 +228,6 @@ impl Tensor {
         softmax("softmax", self, dim, false)
     }
 
-    /// [`Tensor::softmax`] along the last axis, but zeros for a row of `-inf` alone: attention to nothing. `None` unless
-    /// there is a kernel for it.
-    pub(crate) fn softmax_or_zeros(&self) -> Result<Option<Self>> {
-        let Some(&width) = self.dims().last().filter(|&&width| width > 0) else { return Ok(None) };
-        let Some(y) = kernels::attention_pattern(self.data(), 1, width, false)? else { return Ok(None) };
-        let saved = y.clone();
-        let y = record_unary("softmax", y, self, move |g| {
-            kernels::softmax_gradient(&saved, g, width)?
-                .ok_or_else(|| Error::Internal { detail: "softmax ran in a kernel and has no gradient there".into() })
-        })?;
-        Ok(Some(y))
-    }
-
     /// `ln softmax(x)` along `dim`, exact where softmax underflows.
     pub fn log_softmax(&self, dim: i64) -> Result<Self> {
         softmax("log_softmax", self, dim, true)

@@ -4,6 +4,7 @@
 mod conformance;
 mod families;
 mod forward;
+mod fused;
 mod generation;
 mod initialisation;
 mod kv_cache;

@@ -8,6 +8,7 @@
 mod arithmetic;
 mod attention;
 mod classes;
+mod heads;
 mod instructions;
 mod lanes;
 mod math;
@@ -19,14 +20,15 @@ mod selection;
 mod vectors;
 
 pub(crate) use arithmetic::{Arithmetic, arithmetic};
-pub(crate) use attention::attention_pattern;
+pub(crate) use attention::{Sight, attention_pattern};
 pub(crate) use classes::{ClassRow, LogSum, class_gradient, log_sums};
+pub(crate) use heads::{Head, Mask, Results, Rows, Shape, Stored, attend, attends};
 pub use instructions::instructions;
 pub(crate) use norm_parts::{norm_scale, norm_scale_gradient, over_scale, over_scale_slope, scale_shift};
 pub(crate) use pointwise::{
-    Exp, GeluErf, GeluTanh, Pointwise, QuickGelu, Relu, Sigmoid, Silu, Tanh, map_slope, map_value,
+    ElementKernel, Exp, GeluErf, GeluTanh, Pointwise, QuickGelu, Relu, Sigmoid, Silu, Tanh, map_slope, map_value,
 };
-pub(crate) use product::{Strided, multiply};
+pub(crate) use product::{Finish, Strided, multiplies, multiply};
 pub(crate) use rows::{
     NormGradients, layer_norm, layer_norm_gradients, log_softmax, log_softmax_gradient, softmax, softmax_gradient,
 };
@@ -45,7 +47,7 @@ const PIECE: usize = 2048;
 /// Waking the other threads costs 10 to 25 µs: below this, loops that only move memory stay on one.
 const PARALLEL_LIGHT: usize = 1 << 19;
 /// The same for loops that compute an exponential or so for each element.
-const PARALLEL_HEAVY: usize = 1 << 14;
+const PARALLEL_HEAVY: usize = 1 << 16;
 
 /// A loop, written so that it vectorises. `FMA` says whether fused multiply-add is one instruction.
 pub(super) trait Kernel {

@@ -114,6 +114,54 @@ pub(crate) fn map_value<P: Pointwise>(function: P, x: &CT) -> Result<Option<CT>>
     .transpose()
 }
 
+struct InPlace<'a, P> {
+    _function: P,
+    x: &'a mut [f32],
+}
+
+impl<P: Pointwise> Kernel for InPlace<'_, P> {
+    #[inline(always)]
+    fn call<const FMA: bool>(self) {
+        for x in self.x {
+            *x = P::value::<FMA>(*x);
+        }
+    }
+}
+
+/// A function of each element, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ElementKernel {
+    /// [`struct@Relu`].
+    Relu,
+    /// [`struct@GeluErf`].
+    GeluErf,
+    /// [`struct@GeluTanh`].
+    GeluTanh,
+    /// [`struct@QuickGelu`].
+    QuickGelu,
+    /// [`struct@Silu`].
+    Silu,
+    /// [`struct@Tanh`].
+    Tanh,
+    /// [`struct@Sigmoid`].
+    Sigmoid,
+}
+
+impl ElementKernel {
+    /// Replaces each element by the function of it.
+    pub(crate) fn apply(self, x: &mut [f32]) {
+        match self {
+            Self::Relu => run(InPlace { _function: Relu, x }),
+            Self::GeluErf => run(InPlace { _function: GeluErf, x }),
+            Self::GeluTanh => run(InPlace { _function: GeluTanh, x }),
+            Self::QuickGelu => run(InPlace { _function: QuickGelu, x }),
+            Self::Silu => run(InPlace { _function: Silu, x }),
+            Self::Tanh => run(InPlace { _function: Tanh, x }),
+            Self::Sigmoid => run(InPlace { _function: Sigmoid, x }),
+        }
+    }
+}
+
 /// The gradient `g` times the function's slope.
 pub(crate) fn map_slope<P: Pointwise>(function: P, saved: &CT, g: &CT) -> Result<Option<CT>> {
     with_slices([saved, g], |[values, gs]| {

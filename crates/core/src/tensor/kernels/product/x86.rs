@@ -6,13 +6,20 @@ use std::arch::x86_64::*;
 macro_rules! tile_kernel {
     ($name:ident, $features:literal, $vector:ty, $lanes:literal, $tile_rows:literal,
      $zero:ident, $load:ident, $store:ident, $spread:ident, $fma:ident) => {
+        /// With `LAY_OUT` the rows of `right` are `apart` elements apart and are laid out in `to`, `room` apart; otherwise
+        /// they are laid out.
+        ///
         /// # Safety
         /// As of [`super::run_tile`].
         #[target_feature(enable = $features)]
-        pub(super) unsafe fn $name<const R: usize>(
+        #[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
+        pub(super) unsafe fn $name<const R: usize, const LAY_OUT: bool>(
             len: usize,
             mut left: *const f32,
             mut right: *const f32,
+            apart: usize,
+            mut to: *mut f32,
+            room: usize,
             out: *mut f32,
             stride: usize,
             start: Start,
@@ -39,7 +46,15 @@ macro_rules! tile_kernel {
                             sums[r][1] = $fma(a, b[1], sums[r][1]);
                         }
                         left = left.add($tile_rows);
-                        right = right.add(2 * $lanes);
+                        if LAY_OUT {
+                            $store(to, b[0]);
+                            $store(to.add($lanes), b[1]);
+                            to = to.add(room);
+                            // The row after the last need not exist.
+                            right = right.wrapping_add(apart);
+                        } else {
+                            right = right.add(2 * $lanes);
+                        }
                     };
                 }
                 // Spread over the tile, so that what is fetched does not queue up.

@@ -1,0 +1,126 @@
+//! Operands of products laid out anew, so that tiles read them one element after the other.
+
+use super::{Strided, Tile};
+use crate::tensor::threads::share_pieces;
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+#[cfg(target_arch = "x86_64")]
+use super::x86;
+
+/// The left operand in strips of a tile's rows, each `[k, rows]`; the last one is filled up with zeros.
+pub(super) fn pack_left(tile: Tile, [m, k]: [usize; 2], a: Strided<'_>, threads: usize) -> Vec<f32> {
+    let rows = tile.rows();
+    let total = m.div_ceil(rows) * rows * k;
+    let mut packed = Vec::with_capacity(total);
+    let room = &mut packed.spare_capacity_mut()[..total];
+    share_pieces(room, rows * k, if m * k >= 1 << 15 { threads } else { 1 }, |i, out| {
+        pack_strip(rows, k, a, i * rows..m.min((i + 1) * rows), out);
+    });
+    // SAFETY: `pack_strip` writes all of its strip, and the strips are all there is.
+    unsafe { packed.set_len(total) };
+    packed
+}
+
+/// Writes the rows `from` of the left operand as `[k, rows]`, zeros where there are fewer.
+pub(in crate::tensor::kernels) fn pack_strip(
+    rows: usize,
+    k: usize,
+    a: Strided<'_>,
+    from: Range<usize>,
+    out: &mut [MaybeUninit<f32>],
+) {
+    let count = from.len();
+    if count < rows {
+        out.fill(MaybeUninit::new(0.0));
+    }
+    // SAFETY: only ever written to, and nothing but floats.
+    let out = unsafe { &mut *(std::ptr::from_mut(out) as *mut [f32]) };
+    if a.row == 1 {
+        for (l, out) in out.chunks_exact_mut(rows).enumerate() {
+            let at = l * a.column + from.start;
+            out[..count].copy_from_slice(&a.data[at..at + count]);
+        }
+        return;
+    }
+    let mut done = 0;
+    #[cfg(target_arch = "x86_64")]
+    if a.column == 1 && count >= 8 {
+        let from = &a.data[from.start * a.row..];
+        assert!(from.len() >= (count - 1) * a.row + k && out.len() == rows * k);
+        done = k / 8 * 8;
+        for l in (0..done).step_by(8) {
+            // Rows between both eights are written twice.
+            for r in [0, count - 8] {
+                // SAFETY: the rows and the room for them were just checked; tiles exist only where there is AVX2.
+                unsafe {
+                    x86::transpose(from[r * a.row + l..].as_ptr(), a.row, out[l * rows + r..].as_mut_ptr(), rows)
+                };
+            }
+        }
+    }
+    for (r, row) in from.enumerate() {
+        for l in done..k {
+            out[l * rows + r] = a.data[row * a.row + l * a.column];
+        }
+    }
+}
+
+/// Neighbouring elements of each row, as many as a tile has columns.
+fn copy_rows<const N: usize>(b: Strided<'_>, depth: Range<usize>, first: usize, out: &mut [f32]) {
+    for (l, out) in depth.zip(out.as_chunks_mut::<N>().0) {
+        let at = l * b.row + first;
+        if let Some(row) = b.data[at..].first_chunk::<N>() {
+            *out = *row;
+        }
+    }
+}
+
+/// A strip of the right operand as `[depth, tile columns]`, filled up with zeros.
+pub(in crate::tensor::kernels) fn pack_right(
+    tile: Tile,
+    b: Strided<'_>,
+    depth: Range<usize>,
+    columns: Range<usize>,
+    out: &mut [f32],
+) {
+    let width = tile.columns();
+    if columns.len() < width {
+        out.fill(0.0);
+        for (l, out) in depth.zip(out.chunks_exact_mut(width)) {
+            for (out, j) in out.iter_mut().zip(columns.clone()) {
+                *out = b.data[l * b.row + j * b.column];
+            }
+        }
+    } else if b.column == 1 {
+        match width {
+            32 => copy_rows::<32>(b, depth, columns.start, out),
+            _ => copy_rows::<16>(b, depth, columns.start, out),
+        }
+    } else {
+        #[cfg(target_arch = "x86_64")]
+        if b.row == 1 {
+            let whole = depth.len() / 8 * 8;
+            for j in (0..width).step_by(8) {
+                let from = &b.data[(columns.start + j) * b.column + depth.start..];
+                assert!(depth.is_empty() || from.len() >= 7 * b.column + depth.len());
+                for l in (0..whole).step_by(8) {
+                    // SAFETY: eight elements of eight columns were just checked to be there, `out` has `depth.len()`
+                    // rows of `width`; tiles exist only where there is AVX2.
+                    unsafe { x86::transpose(from[l..].as_ptr(), b.column, out[l * width + j..].as_mut_ptr(), width) };
+                }
+            }
+            for l in whole..depth.len() {
+                for j in 0..width {
+                    out[l * width + j] = b.data[(columns.start + j) * b.column + depth.start + l];
+                }
+            }
+            return;
+        }
+        for (l, out) in depth.zip(out.chunks_exact_mut(width)) {
+            for (out, j) in out.iter_mut().zip(columns.clone()) {
+                *out = b.data[l * b.row + j * b.column];
+            }
+        }
+    }
+}
