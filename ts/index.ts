@@ -140,7 +140,7 @@ export {
   type KeyValueCacheEntry,
   type KeyValueCacheOptions,
 } from "./models/key-value-cache.ts";
-export type { LoadOptions, ModelOptions } from "./models/load-options.ts";
+export type { LoadOptions, LoadProgress, ModelOptions } from "./models/load-options.ts";
 export type {
   ProcessingOptions,
   ProcessingRecord,
@@ -148,6 +148,16 @@ export type {
   ProcessingSteps,
 } from "./models/processing.ts";
 export { type SampleLogitsOptions, sampleLogits } from "./models/sample-logits.ts";
+export type { BlobLike, DirectoryHandle, FileLike } from "./models/sources/blob-source.ts";
+export type { ModelLocation } from "./models/sources/choose-source.ts";
+export type { Fetch } from "./models/sources/http.ts";
+export type { SourceOptions } from "./models/sources/source-options.ts";
+export {
+  deleteStoredModel,
+  type StoredModel,
+  type StoreKind,
+  storedModels,
+} from "./models/stores/stored-models.ts";
 export type { TransformerConfig } from "./models/transformer-config.ts";
 export { TransformerGeneration } from "./models/transformer-generation.ts";
 export { TransformerModules } from "./models/transformer-modules.ts";

@@ -21,6 +21,7 @@ export interface Connection {
 
 /** A worker, and what ends calls that wait for it when it dies. */
 interface Running {
+  readonly ready: Promise<void>;
   readonly remote: BirpcReturn<Service, Listener>;
   readonly died: Promise<never>;
 }
@@ -34,8 +35,12 @@ export function connect(): Connection {
   const start = (): Running => {
     if (running !== null) return running;
     const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+    let hears: () => void = () => undefined;
+    const ready = new Promise<void>((resolve) => {
+      hears = resolve;
+    });
     const remote = createBirpc<Service, Listener>(
-      { progress: (progress) => tell(progress) },
+      { progress: (progress) => tell(progress), ready: () => hears() },
       {
         post: (data) => worker.postMessage(data),
         on: (take) => worker.addEventListener("message", ({ data }) => take(data)),
@@ -51,11 +56,12 @@ export function connect(): Connection {
     });
     // Without a call in progress nobody waits for it.
     died.catch(() => undefined);
-    running = { remote, died };
+    running = { ready, remote, died };
     return running;
   };
   const call = async <T>(ask: (remote: Running["remote"]) => Promise<Outcome<T>>): Promise<T> => {
-    const { remote, died } = start();
+    const { ready, remote, died } = start();
+    await Promise.race([ready, died]);
     return unpacked(await Promise.race([ask(remote), died]));
   };
   const load = async (name: string, onProgress: (progress: Progress) => void): Promise<ModelFacts> => {

@@ -21,6 +21,8 @@ export interface Service {
 /** What the page is told. */
 export interface Listener {
   progress(progress: Progress): void;
+  /** The worker hears from now on: what was said while its engine started may be lost. */
+  ready(): void;
 }
 
 async function outcome<T>(run: () => T | Promise<T>): Promise<Outcome<T>> {
@@ -44,3 +46,5 @@ const page = createBirpc<Listener, Service>(service, {
   on: (take) => self.addEventListener("message", ({ data }) => take(data)),
   timeout: -1,
 });
+
+void page.ready.asEvent();

@@ -1,13 +1,22 @@
 import { createRequire } from "node:module";
 import { engineInfo } from "../../ts/engine/current.ts";
 import type { Engine } from "../../ts/engine/engine.ts";
+import type { WasmGlue } from "../../ts/engine/wasm.ts";
 import type { EngineModule } from "../../ts/engine/wire.ts";
+
+const require = createRequire(import.meta.url);
 
 /** The engine under test. */
 export const engine: Engine = engineInfo().engine;
 
-/** The addon itself, without guards around it. */
-export const native: EngineModule = createRequire(import.meta.url)(engineInfo().source);
+/** What an instance of WebAssembly exports, without guards around its functions. The instance must have been started. */
+export function wasmModule(): EngineModule {
+  const glue: WasmGlue = require("../../wasm/hooklens.js");
+  return glue.exported(glue.invoke, glue.release);
+}
+
+/** What the binding exports, without guards around its functions. */
+export const native: EngineModule = engine.name === "wasm" ? wasmModule() : require(engineInfo().source);
 
 /** The number of the operation of that name. */
 export function op(name: string): number {

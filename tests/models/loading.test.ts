@@ -38,7 +38,7 @@ describe("while a large model loads", () => {
       });
       clearInterval(timer);
       const bytes = [...model.stateDict().values()].reduce((sum, weight) => sum + 4 * weight.size, 0);
-      expect(seen.at(-1)).toEqual({ done: bytes, total: bytes });
+      expect(seen.at(-1)).toEqual({ done: bytes, total: bytes, phase: "model" });
       expect(seen.map(({ done }) => done)).toEqual(seen.map(({ done }) => done).toSorted((a, b) => a - b));
       expect(turns).toBeGreaterThan(3);
 

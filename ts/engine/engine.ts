@@ -278,6 +278,46 @@ export interface EngineLoading {
   cancel(): void;
 }
 
+/** What an {@link EngineUpload} needs next. */
+export interface UploadNeed {
+  /**
+   * `text`: all of a small file, which may be absent; `start`: the first bytes of a file, which may be absent; `ranges`:
+   * parts of a file.
+   */
+  readonly kind: "text" | "start" | "ranges";
+  /** The file's path in the model's folder, with `/` between names. */
+  readonly file: string;
+  /** Of a text the most that it may have; of a start the fewest that are of use, unless the file has fewer. */
+  readonly bytes: number;
+  /** Where each part starts and ends: two numbers a part, in ascending order. */
+  readonly ranges: readonly number[];
+}
+
+/**
+ * A model whose files are brought. It says what it needs, and takes that in order. Locations are for messages. An upload
+ * that has failed is of no more use.
+ */
+export interface EngineUpload {
+  /** What it needs next; null if all is there. */
+  need(): UploadNeed | null;
+  /** The file that it needs is not there. */
+  absent(location: string): void;
+  /** The text that it needs. */
+  text(location: string, bytes: Uint8Array): void;
+  /** The first bytes of the file that it needs, and the size of all of it, if that is known. */
+  start(location: string, size: number | null, bytes: Uint8Array): void;
+  /** The next bytes of the ranges that it needs. */
+  feed(bytes: Uint8Array): void;
+  /** The file whose ranges it needs has so many bytes. */
+  end(size: number): void;
+  /** As {@link EngineLoading.progress}. */
+  progress(): { readonly done: number; readonly total: number };
+  /** The model, once nothing more is needed. */
+  finish(): Promise<EngineModel>;
+  /** Frees what has come. */
+  dispose(): void;
+}
+
 /** What was done to a model's weights. */
 export interface Processing {
   readonly done: readonly string[];
@@ -325,6 +365,8 @@ export interface Engine {
   actName(short: { readonly name: string; readonly layer?: number; readonly part?: string }): string;
   /** Begins to read an HF directory or a reference-native one (`tl_config.json`). */
   startLoading(directory: string, options: LoadRequest): EngineLoading;
+  /** Begins a model whose files are brought, from wherever they are. */
+  startUpload(options: LoadRequest): EngineUpload;
   /** A model with random weights, from a reference-style config as JSON. */
   createModel(configJson: string, options: { readonly dtype?: DType; readonly device?: string }): EngineModel;
   readTensors(path: string): {

@@ -1,6 +1,6 @@
 /**
- * Starts the engine as WebAssembly. The glue between JavaScript and the module (`wasm/hooklens.js`) is made with it; its
- * exports are those of the native addon, beside the two functions that make an instance.
+ * Starts the engine as WebAssembly. The glue between JavaScript and the module (`wasm/hooklens.js`) is made with it; once
+ * there is an instance, it gives what the native addon exports.
  */
 
 import type { LoadedEngine, WasmSource } from "./current.ts";
@@ -10,9 +10,15 @@ import { webAssembly } from "./web-assembly.ts";
 import { type EngineModule, versionProblem, wire } from "./wire.ts";
 
 /** What `wasm/hooklens.js` exports. */
-export interface WasmGlue extends EngineModule {
+export interface WasmGlue {
   default(options: { readonly module_or_path: WebAssembly.Module }): Promise<unknown>;
   initSync(options: { readonly module: WebAssembly.Module }): unknown;
+  /** Calls a member by its number; everything that {@link exported} gives goes through it. */
+  invoke(member: number, handle: number, args: unknown[]): unknown;
+  /** Ends the handle of an object that was collected. */
+  release(classNumber: number, handle: number): void;
+  /** Makes the functions and classes of the engine. */
+  exported(invoke: WasmGlue["invoke"], release: WasmGlue["release"]): EngineModule;
 }
 
 /** Addresses have 32 bits. What is above nine tenths of that is left to the stack, to code and to gaps. */
@@ -36,9 +42,10 @@ function notStarted(from: string, error: unknown): Error {
 }
 
 function running(glue: WasmGlue, source: string): LoadedEngine {
-  const problem = versionProblem(glue.engineVersion());
+  const module = glue.exported(glue.invoke, glue.release);
+  const problem = versionProblem(module.engineVersion());
   if (problem !== null) throw hooklensError("engine_unavailable", `${source}: ${problem}`, { url: source });
-  return { engine: wire(glue, "wasm", MEMORY_LIMIT), source, rejected: [] };
+  return { engine: wire(module, "wasm", MEMORY_LIMIT), source, rejected: [] };
 }
 
 /**

@@ -18,7 +18,7 @@ import { HookStore } from "../hooks/hook-store.ts";
 import { type HookedRoot, type Recording, SCOPE_KEYS } from "../hooks/hooked-root.ts";
 import type { Recorded } from "../hooks/names.ts";
 import { settledFilter } from "../hooks/selection.ts";
-import { files, platform } from "../platform/platform.ts";
+import { platform } from "../platform/platform.ts";
 import { requireFunction } from "../tensor/arguments.ts";
 import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
 import { enableGrad, isGradEnabled, noGrad } from "../tensor/gradients.ts";
@@ -26,7 +26,7 @@ import type { Tensor } from "../tensor/tensor.ts";
 // Whoever loads only models needs the class too.
 import "../tensor/tensor.ts";
 import { type Batch, fromIds, fromMask, type Ids, type Tokens } from "../text/batch.ts";
-import { Tokenizer } from "../text/tokenizer.ts";
+import { readTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import {
   ASYNC_KEYS,
   type AsyncOptions,
@@ -38,13 +38,21 @@ import {
 } from "./forward-options.ts";
 import { readStopIds } from "./generation-config.ts";
 import { cacheHandle } from "./key-value-cache.ts";
-import { configJson, folderOf, type LoadOptions, type ModelOptions, modelRequest } from "./load-options.ts";
+import {
+  configJson,
+  type LoadOptions,
+  loadRequest,
+  type ModelOptions,
+  modelRequest,
+} from "./load-options.ts";
 import { loadModel } from "./loading.ts";
+import { chooseSource, type ModelLocation } from "./sources/choose-source.ts";
 import type { TransformerConfig } from "./transformer-config.ts";
 import { TransformerGeneration } from "./transformer-generation.ts";
 import { pointOfKey, type TransformerKeys, type TransformerPoints } from "./transformer-points.ts";
 import { textsOf } from "./transformer-text.ts";
 import { growTree } from "./transformer-tree.ts";
+import { uploadModel } from "./uploading.ts";
 
 /** What a transformer's `runWithCache` records into. */
 export type CacheOf<RemoveBatch extends boolean, AsObject extends boolean> = CacheOrMap<
@@ -78,32 +86,59 @@ export class HookedTransformer extends TransformerGeneration {
   }
 
   /**
-   * Loads a model from a folder: Hugging Face's (`config.json`, safetensors, `tokenizer.json`) or one with the
-   * reference's own config (`tl_config.json`). Two small models come with the package: `builtin:tiny`, a
-   * GPT-2, and `builtin:induction`, attention alone with induction heads.
+   * Loads a model in Hugging Face's form (`config.json`, safetensors, `tokenizer.json`) or with the reference's own config
+   * (`tl_config.json`), from a folder, an address, files that a user dropped, or the package: see {@link ModelLocation}.
+   * Two small models come with the package: `builtin:tiny`, a GPT-2, and `builtin:induction`, attention alone with
+   * induction heads.
    *
-   * @throws `missing_file`, `invalid_file`, `unsupported_architecture`, `unsupported_config`, `weight_mismatch`.
+   * From an address, files go into the engine's memory as they come and are never held twice. Parts that are not needed
+   * (`firstNLayers`) are not asked for, where the server answers requests for ranges. What broke off is asked for again.
+   *
+   * @throws `missing_file`, `invalid_file`, `unsupported_architecture`, `unsupported_config`, `weight_mismatch`;
+   *   `memory_limit` with the numbers, before any weight is read; `download_failed` with the address; the signal's reason.
    *
    * @example
    * ```ts
    * const model = await HookedTransformer.fromPretrained("builtin:tiny", { process: true });
    * model.cfg.normalization_type; // "LNPre"
    * ```
+   *
+   * @example A server, with a bar that fills
+   * ```ts
+   * const pythia = "https://huggingface.co/EleutherAI/pythia-14m/resolve/main/";
+   * const load = (bar: { value: number }, signal: AbortSignal) =>
+   *   HookedTransformer.fromPretrained(pythia, {
+   *     signal,
+   *     onProgress: ({ done, total }) => {
+   *       bar.value = done / total;
+   *     },
+   *   });
+   * ```
+   *
+   * @example Files, as `<input type="file" webkitdirectory>` or a drop on a page gives them
+   * ```ts
+   * const load = (files: readonly File[]) => HookedTransformer.fromPretrained(files);
+   * ```
    */
-  static async fromPretrained(model: string, options: LoadOptions = {}): Promise<HookedTransformer> {
-    if (typeof model !== "string") {
-      throw hooklensError(
-        "invalid_argument",
-        `fromPretrained: expected the path of a folder, got ${describe(model)}`,
-      );
+  static async fromPretrained(model: ModelLocation, options: LoadOptions = {}): Promise<HookedTransformer> {
+    loadRequest("fromPretrained", options);
+    const isPartial = options.firstNLayers !== undefined || options.nCtx !== undefined;
+    const { folder, source } = chooseSource(model, options, isPartial);
+    const readsFolders = engine().name === "node";
+    const read = async () => {
+      // What is wrong with these is found before the weights are on their way.
+      const { tokenizer: given, maxTokenizerBytes } = options;
+      const tokenizer = given === undefined ? await readTokenizer(source, maxTokenizerBytes) : given;
+      return [tokenizer, await readStopIds(source)] as const;
+    };
+    const load = () =>
+      folder !== null && readsFolders ? loadModel(folder, options) : uploadModel(source, options);
+    if (folder !== null) {
+      const loaded = await load();
+      return new HookedTransformer(loaded, ...(await read()));
     }
-    const found = files("fromPretrained", "fromConfig makes a model without files");
-    const folder = folderOf(found, model);
-    const loaded = await loadModel(folder, options);
-    const { tokenizer: given, maxTokenizerBytes } = options;
-    const limit = maxTokenizerBytes === undefined ? {} : { maxBytes: maxTokenizerBytes };
-    const tokenizer = given === undefined ? await Tokenizer.fromDirectory(folder, limit) : given;
-    return new HookedTransformer(loaded, tokenizer, await readStopIds(found, folder));
+    const [tokenizer, stopIds] = await read();
+    return new HookedTransformer(await load(), tokenizer, stopIds);
   }
 
   /**

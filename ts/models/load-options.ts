@@ -3,11 +3,10 @@
 import type { DType, LoadRequest } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
 import { checkKeys } from "../hooks/call-options.ts";
-import type { Files } from "../platform/platform.ts";
 import { describe } from "../tensor/base.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
-import type { Progress } from "./forward-options.ts";
 import { type ProcessingOptions, stepsOf } from "./processing.ts";
+import { checkSourceOptions, type SourceOptions } from "./sources/source-options.ts";
 
 /** How a model is made. */
 export interface ModelOptions {
@@ -25,8 +24,18 @@ export interface ModelOptions {
   readonly tokenizer?: Tokenizer | null;
 }
 
+/** How far a load is. */
+export interface LoadProgress {
+  /** Bytes of weights that were read, as they are in memory: in the dtype that they are loaded as. */
+  readonly done: number;
+  /** Bytes of all weights. */
+  readonly total: number;
+  /** Whether weights are being read, or are all there and the model is made of them. */
+  readonly phase: "weights" | "model";
+}
+
 /** How a model is loaded. */
-export interface LoadOptions extends ModelOptions {
+export interface LoadOptions extends ModelOptions, SourceOptions {
   /**
    * Rewrite the weights so that they are easier to read, as {@link HookedTransformer.processWeights} does. Unless asked
    * for, nothing is changed: the numbers are those of the checkpoint.
@@ -41,43 +50,14 @@ export interface LoadOptions extends ModelOptions {
    */
   readonly nCtx?: number;
   /**
-   * Called now and then while the weights are read, with bytes of weights, and once more at the end. What it throws ends
-   * the loading.
+   * Called now and then while the weights are read, and once more at the end. What it throws ends the loading.
    */
-  readonly onProgress?: (progress: Progress) => void;
+  readonly onProgress?: (progress: LoadProgress) => void;
   /**
    * How large `tokenizer.json` may be, in bytes: reading it takes several times that.
    * @default 100_000_000
    */
   readonly maxTokenizerBytes?: number;
-  /** Ends the loading with the signal's reason. */
-  readonly signal?: AbortSignal;
-}
-
-const BUILTIN = "builtin:";
-/** The models that come with the package: folders of `models/`. */
-const BUILTIN_MODELS: readonly string[] = ["tiny", "induction"];
-const builtinNames = BUILTIN_MODELS.map((name) => `${BUILTIN}${name}`).join(" and ");
-
-/** The folder of a built-in model, or the path itself. */
-export function folderOf(files: Files, model: string): string {
-  if (!model.startsWith(BUILTIN)) {
-    if (files.exists(model)) return model;
-    throw hooklensError(
-      "missing_file",
-      `there is no folder '${model.slice(0, 200)}'; names of models on a hub are not supported yet, only folders, ${builtinNames}`,
-      { path: model },
-    );
-  }
-  const name = model.slice(BUILTIN.length);
-  if (!BUILTIN_MODELS.includes(name)) {
-    throw hooklensError(
-      "missing_file",
-      `there is no built-in model '${name.slice(0, 200)}'; there are ${builtinNames}`,
-      { path: model },
-    );
-  }
-  return files.builtin(name);
 }
 
 const MODEL_KEYS: ReadonlySet<string> = new Set(["dtype", "device", "tokenizer"]);
@@ -88,6 +68,8 @@ const LOAD_KEYS: ReadonlySet<string> = new Set([
   "onProgress",
   "maxTokenizerBytes",
   "signal",
+  "cache",
+  "fetch",
 ]);
 const WEIGHT_DTYPES: readonly unknown[] = ["float32", "float64", "float16", "bfloat16"];
 
@@ -100,7 +82,7 @@ interface Placement {
 /** What the engine is told of how to load. */
 export function loadRequest(what: string, options: LoadOptions): LoadRequest {
   checkKeys(what, options, [MODEL_KEYS, LOAD_KEYS]);
-  const { process, firstNLayers, nCtx, onProgress, maxTokenizerBytes, signal } = options;
+  const { process, firstNLayers, nCtx, onProgress, maxTokenizerBytes } = options;
   for (const [option, value] of Object.entries({ firstNLayers, nCtx, maxTokenizerBytes })) {
     if (value === undefined || (Number.isSafeInteger(value) && value > 0)) continue;
     throw hooklensError(
@@ -112,9 +94,7 @@ export function loadRequest(what: string, options: LoadOptions): LoadRequest {
   if (onProgress !== undefined && typeof onProgress !== "function") {
     throw hooklensError("invalid_argument", `onProgress: expected a function, got ${describe(onProgress)}`);
   }
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw hooklensError("invalid_argument", `signal: expected an AbortSignal, got ${describe(signal)}`);
-  }
+  checkSourceOptions(options);
   return {
     ...placementOf(what, options),
     process: stepsOf("process", process),

@@ -7,9 +7,9 @@ import { rethrown } from "../engine/guard.ts";
 import { type LoadOptions, loadRequest } from "./load-options.ts";
 
 /** Milliseconds between two calls of `onProgress`. */
-const INTERVAL = 50;
+export const INTERVAL = 50;
 
-/** Loads the model in a folder. Internal. */
+/** Loads the model in a folder that the engine reads by itself. Internal. */
 export async function loadModel(folder: string, options: LoadOptions): Promise<EngineModel> {
   const request = loadRequest("fromPretrained", options);
   const { signal, onProgress } = options;
@@ -73,7 +73,7 @@ class ProgressReports {
     const progress = this.#loading.progress();
     if (progress.total === 0) return;
     try {
-      report(progress);
+      report({ ...progress, phase: progress.done < progress.total ? "weights" : "model" });
     } catch (value) {
       this.#thrown ??= { value };
       this.#loading.cancel();
@@ -86,7 +86,7 @@ class ProgressReports {
     this.stop();
     this.rethrow();
     const { total } = this.#loading.progress();
-    this.#report?.({ done: total, total });
+    this.#report?.({ done: total, total, phase: "model" });
   }
 
   stop(): void {

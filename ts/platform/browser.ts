@@ -1,6 +1,17 @@
 /** Pages and their workers. */
 
+import { builtinAssets } from "./builtin-assets.ts";
 import type { Platform } from "./platform.ts";
+
+interface Page {
+  readonly document?: { readonly baseURI: string };
+  readonly location?: { readonly href: string };
+}
+
+function pageUrl(): string | null {
+  const { document, location } = globalThis as Page;
+  return document?.baseURI ?? location?.href ?? null;
+}
 
 const waiting: (() => void)[] = [];
 let channel: InstanceType<typeof MessageChannel> | undefined;
@@ -20,4 +31,4 @@ function turn(): Promise<void> {
 }
 
 /** A page or a worker of one. */
-export const browserPlatform: Platform = { files: null, turn };
+export const browserPlatform: Platform = { files: null, turn, pageUrl, builtin: builtinAssets };

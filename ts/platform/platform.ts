@@ -5,12 +5,26 @@
 
 import { hooklensError } from "../engine/errors.ts";
 
+/** What is at a path, and streams of it from any position on. */
+export interface OpenFile {
+  /** Whether it can be read: it is no folder, and no end of a pipe. */
+  readonly isFile: boolean;
+  readonly size: number;
+  stream(from: number): ReadableStream<Uint8Array>;
+}
+
 /** The file system of this machine. */
 export interface Files {
   /** Whether there is a file or folder at `path`. */
   exists(path: string): boolean;
   /** The path of `name` inside a folder. */
   join(folder: string, name: string): string;
+  /** The path that a `file:` address stands for. */
+  pathOf(url: URL): string;
+  /** What is at a path; null if there is nothing. Rejects with the system's error. */
+  open(path: string): Promise<OpenFile | null>;
+  /** Whether a path in a folder is a link that leads out of it. */
+  leadsOutside(folder: string, path: string): boolean;
   /**
    * A file as UTF-8 text. Rejects with the system's error, and with `invalid_file` for a file of more than `limit` bytes.
    */
@@ -25,6 +39,10 @@ export interface Files {
 export interface Platform {
   /** Null where programs reach no files by their paths, as in a page. */
   readonly files: Files | null;
+  /** The address that others are relative to; null where there is none. */
+  pageUrl(): string | null;
+  /** The files of a model that comes with the package, where they are assets; null for other names. */
+  builtin(name: string): ReadonlyMap<string, URL> | null;
   /** Lets other work of this thread have its turn: timers, input, messages. */
   turn(): Promise<void>;
 }

@@ -1,8 +1,10 @@
 /** Text to token ids and back, by the tokenizer that a model was trained with. */
 
 import { Tokenizer as Encoder } from "@huggingface/tokenizers";
-import { HooklensError, hooklensError } from "../engine/errors.ts";
-import { type Files, files } from "../platform/platform.ts";
+import { hooklensError } from "../engine/errors.ts";
+import { FolderSource } from "../models/sources/folder-source.ts";
+import { MAX_JSON_BYTES, type ModelSource, readJson } from "../models/sources/source.ts";
+import { files } from "../platform/platform.ts";
 import { requireText } from "../tensor/arguments.ts";
 import { describe } from "../tensor/base.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
@@ -28,9 +30,6 @@ export interface DecodeOptions {
   readonly skipSpecialTokens?: boolean;
 }
 
-/** Bytes of a JSON file of a model's folder: the largest vocabularies in use take a third of it. */
-export const DEFAULT_LIMIT = 100_000_000;
-
 /** Settings of {@link Tokenizer.fromDirectory}. */
 export interface TokenizerFileOptions {
   /**
@@ -42,36 +41,6 @@ export interface TokenizerFileOptions {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** The JSON object in a file; null if there is no such file. */
-export async function readJson(
-  { exists, readText }: Files,
-  path: string,
-  limit: number = DEFAULT_LIMIT,
-): Promise<Record<string, unknown> | null> {
-  if (!exists(path)) return null;
-  let text: string;
-  try {
-    text = await readText(path, limit);
-  } catch (error) {
-    if (error instanceof HooklensError) throw error;
-    throw hooklensError("invalid_file", `${path}: cannot be read: ${String(error)}`, {
-      path,
-      detail: String(error),
-    });
-  }
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (error) {
-    throw hooklensError("invalid_file", `${path}: is no JSON: ${String(error)}`, {
-      path,
-      detail: String(error),
-    });
-  }
-  if (!isRecord(json)) throw hooklensError("invalid_file", `${path}: expected a JSON object`, { path });
-  return json;
 }
 
 /** Runs the tokenizers library. What it trips over in a bad `tokenizer.json` comes out as an error that says so. */
@@ -165,7 +134,7 @@ export class Tokenizer {
   ): Promise<Tokenizer | null> {
     requireText("fromDirectory", "the path of a folder", directory);
     checkOptionKeys("fromDirectory", options, ["maxBytes"]);
-    const { maxBytes = DEFAULT_LIMIT } = options;
+    const { maxBytes = MAX_JSON_BYTES } = options;
     if (typeof maxBytes !== "number" || !(maxBytes > 0)) {
       throw hooklensError(
         "invalid_argument",
@@ -176,16 +145,7 @@ export class Tokenizer {
       "Tokenizer.fromDirectory",
       "fetch tokenizer.json and give its content to new Tokenizer(…)",
     );
-    const path = found.join(directory, "tokenizer.json");
-    const tokenizer = await readJson(found, path, maxBytes);
-    if (tokenizer === null) return null;
-    const config = (await readJson(found, found.join(directory, "tokenizer_config.json"), maxBytes)) ?? {};
-    try {
-      return new Tokenizer(tokenizer, config);
-    } catch (error) {
-      const detail = error instanceof Error ? error.message : String(error);
-      throw hooklensError("invalid_file", `${path}: ${detail}`, { path, detail });
-    }
+    return readTokenizer(new FolderSource(found, directory), maxBytes);
   }
 
   /** The largest id plus one. */
@@ -257,5 +217,23 @@ export class Tokenizer {
         clean_up_tokenization_spaces: false,
       }),
     );
+  }
+}
+
+/**
+ * The tokenizer of a model's files; null if there is none. Internal.
+ *
+ * @throws `invalid_file` for a file that is not what it claims to be.
+ */
+export async function readTokenizer(source: ModelSource, maxBytes?: number): Promise<Tokenizer | null> {
+  const tokenizer = await readJson(source, "tokenizer.json", maxBytes);
+  if (tokenizer === null) return null;
+  const config = (await readJson(source, "tokenizer_config.json", maxBytes)) ?? {};
+  try {
+    return new Tokenizer(tokenizer, config);
+  } catch (error) {
+    const path = source.locate("tokenizer.json");
+    const detail = error instanceof Error ? error.message : String(error);
+    throw hooklensError("invalid_file", `${path}: ${detail}`, { path, detail });
   }
 }

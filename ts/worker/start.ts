@@ -58,7 +58,7 @@ export interface WorkerInfo {
 }
 
 /** Options of a worker's `fromPretrained`. */
-export type RemoteLoadOptions = Omit<LoadOptions, "tokenizer">;
+export type RemoteLoadOptions = Omit<LoadOptions, "tokenizer" | "fetch">;
 
 /** Makes models in a worker. */
 export interface RemoteModels {
@@ -120,7 +120,10 @@ export class EngineWorker implements Disposable {
         const { signal, onProgress, ...sent } = options;
         return (await line.call(null, "fromPretrained", [model, sent], {
           signal,
-          onProgress,
+          onProgress:
+            typeof onProgress === "function"
+              ? ({ done, total }) => onProgress({ done, total, phase: done < total ? "weights" : "model" })
+              : onProgress,
         })) as RemoteTransformer;
       },
       fromConfig: async (config, options = {}) =>

@@ -5,7 +5,7 @@ use crate::boundary::{UNKNOWN_CALL, caught, keep_limit, named, with_second_chanc
 use crate::handles::{self, ClassId, Handle, Held, not_ours};
 use crate::js::Js;
 use crate::results::ToJs;
-use crate::{cache, engine, generation, kv_cache, loading, model, registry, run, tensor};
+use crate::{cache, engine, generation, kv_cache, loading, model, registry, run, tensor, upload};
 use hooklens_core::Result;
 use std::ffi::CStr;
 use std::marker::PhantomData;
@@ -70,6 +70,7 @@ pub fn classes<J: Js>() -> [Class<J>; ClassId::ALL.len()] {
             ClassId::KvCache => (c"EngineKvCache", kv_cache::members()),
             ClassId::Generation => (c"EngineGeneration", generation::members()),
             ClassId::Loading => (c"EngineLoading", loading::members()),
+            ClassId::Upload => (c"EngineUpload", upload::members()),
         };
         Class { id, name, members }
     })
@@ -95,6 +96,11 @@ pub(crate) struct Call<'a, J: Js, T> {
 }
 
 impl<J: Js, T> Call<'_, J, T> {
+    /// An argument as it is.
+    pub(crate) fn given(&self, at: usize) -> Result<J::Value> {
+        self.args.get(at).map_or_else(|| self.js.undefined(), |value| Ok(value.clone()))
+    }
+
     /// An argument.
     pub(crate) fn arg<A: FromJs<J>>(&self, at: usize) -> Result<A> {
         match self.args.get(at) {

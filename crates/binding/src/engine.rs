@@ -9,6 +9,7 @@ use crate::fields::Fields;
 use crate::js::Js;
 use crate::loading::HeldLoading;
 use crate::results::object;
+use crate::upload::HeldUpload;
 use crate::{files, handles, model, registry};
 use hooklens_core::hooks::CacheStore;
 use hooklens_core::{BackwardOptions, DType, Error, Tensor, autograd, memory, ops};
@@ -61,6 +62,7 @@ pub(crate) fn functions<J: Js>() -> &'static [Member<J>] {
         fun Look c"createCache" => |_| Ok(CacheStore::new());
         fun Act c"actName" => |call| registry::act_name::<J>(&call.arg(0)?);
         fun Look c"startLoading" => |call| HeldLoading::new(call);
+        fun Look c"startUpload" => |call| HeldUpload::new(call);
         fun Pure c"createModel" => |call| model::create(call);
         fun Pure c"readTensors" => |call| files::read(&call.arg::<String>(0)?);
         fun Act c"writeTensors" => |call| {

@@ -30,11 +30,13 @@ pub enum ClassId {
     Generation,
     /// `EngineLoading`.
     Loading,
+    /// `EngineUpload`.
+    Upload,
 }
 
 impl ClassId {
     /// All of them, in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Tensor,
         Self::Registry,
         Self::Cache,
@@ -43,6 +45,7 @@ impl ClassId {
         Self::KvCache,
         Self::Generation,
         Self::Loading,
+        Self::Upload,
     ];
 }
 
@@ -152,6 +155,7 @@ pub fn release(class: ClassId, handle: Handle) {
         ClassId::KvCache => end::<crate::kv_cache::HeldKvCache>(handle),
         ClassId::Generation => end::<crate::generation::HeldGeneration>(handle),
         ClassId::Loading => end::<crate::loading::HeldLoading>(handle),
+        ClassId::Upload => end::<crate::upload::HeldUpload>(handle),
     }
 }
 

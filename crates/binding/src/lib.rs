@@ -9,7 +9,7 @@
 //! | [`js`] | the trait that a host implements |
 //! | [`class`], [`handles`] | members and how they are called; the values that objects stand for |
 //! | [`engine`], [`files`] | the functions of `Engine` |
-//! | [`tensor`], [`registry`], [`cache`], [`model`], [`run`], [`kv_cache`], [`generation`], [`loading`] | a class each |
+//! | [`tensor`], [`registry`], [`cache`], [`model`], [`run`], [`kv_cache`], [`generation`], [`loading`], [`upload`] | a class each |
 //! | [`args`], [`fields`], [`bits`], [`results`] | arguments; option objects; typed arrays; what goes back |
 //! | [`boundary`] | what every call passes through: errors as data, panics as errors, the memory limit |
 //! | [`callbacks`] | JavaScript functions: there is one |
@@ -35,6 +35,7 @@ mod results;
 mod run;
 mod shapes;
 mod tensor;
+mod upload;
 
 pub use bits::{ArrayType, Element};
 pub use boundary::{UNKNOWN_CALL, error_data};

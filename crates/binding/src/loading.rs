@@ -23,11 +23,18 @@ struct Loading {
 holds!(HeldLoading, Loading, "loading");
 
 /// Bytes of weights.
-struct LoadedBytes {
+pub(crate) struct LoadedBytes {
     done: f64,
     total: f64,
 }
 object!(LoadedBytes: c"done" => done, c"total" => total,);
+
+impl From<&LoadProgress> for LoadedBytes {
+    fn from(progress: &LoadProgress) -> Self {
+        let (done, total) = progress.bytes();
+        Self { done: done as f64, total: total as f64 }
+    }
+}
 
 impl HeldLoading {
     pub(crate) fn new<J: Js, T>(call: &Call<'_, J, T>) -> Result<Self> {
@@ -44,7 +51,7 @@ impl Loading {
 }
 
 /// What becomes of a model that was read, and of the bytes that were taken for it.
-fn settle<J: Js>(js: J, (model, bytes): (Result<Model>, isize)) -> Result<J::Value> {
+pub(crate) fn settle<J: Js>(js: J, (model, bytes): (Result<Model>, isize)) -> Result<J::Value> {
     memory::adopt(bytes);
     js.report();
     match model {
@@ -64,10 +71,7 @@ fn settle<J: Js>(js: J, (model, bytes): (Result<Model>, isize)) -> Result<J::Val
 
 pub(crate) fn members<J: Js>() -> &'static [Member<J>] {
     members! { J, HeldLoading:
-        fun Look c"progress" => |call| {
-            let (done, total) = call.value()?.0.progress.bytes();
-            Ok(LoadedBytes { done: done as f64, total: total as f64 })
-        };
+        fun Look c"progress" => |call| Ok(LoadedBytes::from(call.value()?.0.progress.as_ref()));
         fun Look c"cancel" => |call| {
             call.value()?.0.progress.cancel();
             Ok(())

@@ -209,7 +209,7 @@ impl Delivery {
     /// The bytes that are missing, as ranges of the file in ascending order. Tensors that lie side by side are in one.
     pub(crate) fn ranges(&self) -> Vec<Range<u64>> {
         let mut ranges: Vec<Range<u64>> = Vec::new();
-        let begun = self.intake.as_ref().map(|intake| intake.missing() as u64);
+        let begun = self.intake.as_ref().map(Intake::missing);
         for (i, Expected { range, .. }) in self.expected.iter().enumerate() {
             let start = begun.filter(|_| i == 0).map_or(range.start, |missing| range.end - missing);
             match ranges.last_mut() {
@@ -242,7 +242,7 @@ impl Delivery {
                 Some(intake) => intake,
                 None => self.intake.insert(Intake::new(first.stored, &first.dims, dtype)?),
             };
-            let (piece, others) = rest.split_at(rest.len().min(intake.missing()));
+            let (piece, others) = rest.split_at(intake.wants(rest.len()));
             intake.push(piece, progress)?;
             rest = others;
             if intake.missing() > 0 {

@@ -29,8 +29,8 @@ pub(super) struct Intake {
     stored: Stored,
     dims: Vec<usize>,
     elements: Elements,
-    /// Bytes that are still to come.
-    missing: usize,
+    /// Bytes that are still to come, which may be more than there is memory: they may be cast to fewer.
+    missing: u64,
     /// The beginning of an element whose other bytes are in the next piece.
     begun: [u8; LARGEST],
     begun_len: usize,
@@ -60,13 +60,18 @@ impl Intake {
                 return Err(Error::WrongDtype { op: "load", expected, got: other.name().into() });
             }
         };
-        let missing = count * stored.size_in_bytes();
+        let missing = count as u64 * stored.size_in_bytes() as u64;
         Ok(Self { stored, dims: dims.to_vec(), elements, missing, begun: [0; LARGEST], begun_len: 0 })
     }
 
     /// Bytes that are still to come.
-    pub(super) fn missing(&self) -> usize {
+    pub(super) fn missing(&self) -> u64 {
         self.missing
+    }
+
+    /// How many of so many bytes are still to come.
+    pub(super) fn wants(&self, bytes: usize) -> usize {
+        usize::try_from(self.missing).map_or(bytes, |missing| bytes.min(missing))
     }
 
     /// Takes the next bytes, at most those that are missing, and counts what became of them.
@@ -75,8 +80,8 @@ impl Intake {
     /// `cancelled` if somebody has asked for that.
     pub(super) fn push(&mut self, bytes: &[u8], progress: &LoadProgress) -> Result<()> {
         let size = self.stored.size_in_bytes();
-        let bytes = bytes.get(..self.missing).unwrap_or(bytes);
-        self.missing -= bytes.len();
+        let bytes = bytes.get(..self.wants(bytes.len())).unwrap_or(bytes);
+        self.missing -= bytes.len() as u64;
         let before = self.elements.bytes();
         let mut rest = bytes;
         if self.begun_len > 0 {
