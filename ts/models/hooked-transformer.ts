@@ -115,7 +115,7 @@ export class HookedTransformer extends TransformerGeneration {
    *   });
    * ```
    *
-   * @example Files, as `<input type="file" webkitdirectory>` or a drop on a page gives them
+   * @example Files that were dropped on a page, or chosen with a file input
    * ```ts
    * const load = (files: readonly File[]) => HookedTransformer.fromPretrained(files);
    * ```
