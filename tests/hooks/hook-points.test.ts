@@ -291,6 +291,7 @@ describe("introspection", () => {
     const handle = hook_a.addHook(noop, { level: 3 });
     expect(hook_a.hasHooks({ level: 3 })).toBe(true);
     expect(hook_a.hasHooks({ level: 4 })).toBe(false);
+    expect(code(() => hook_a.addHook(noop, { level: 2 ** 32 }))).toBe("invalid_argument");
     expect(hook_a.hasHooks({ dir: "bwd" })).toBe(false);
     handle.remove();
     handle.remove();

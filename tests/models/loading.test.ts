@@ -4,11 +4,13 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { HookedTransformer, type Progress, setLogger, type Tensor } from "../../ts/index.ts";
+import { HookedTransformer, memory, type Progress, setLogger, type Tensor } from "../../ts/index.ts";
 import { TINY, withCopy } from "./folders.ts";
 
 const IDS = [[3, 1, 4, 1, 5]];
 const flat = (x: Tensor): number[] => [...x.to("float64").toTypedArray()].map(Number);
+/** Bytes, a small part of the embedded model's. */
+const SMALL = 1e5;
 const good = await HookedTransformer.fromPretrained(TINY);
 
 /** A folder of the reference's own form with random weights of about `megabytes`, gone afterwards. */
@@ -57,6 +59,33 @@ describe("while a large model loads", () => {
       };
       await expect(HookedTransformer.fromPretrained(folder, { onProgress })).rejects.toBe(thrown);
     }));
+});
+
+describe("a load that ends early", () => {
+  test("keeps no weights when a small file beside them is bad, and reads none", () =>
+    withCopy(async (folder) => {
+      writeFileSync(join(folder, "generation_config.json"), "{");
+      const limit = memory().bytes + SMALL;
+      const seen: Progress[] = [];
+      const onProgress = (progress: Progress) => void seen.push(progress);
+      await expect(HookedTransformer.fromPretrained(folder, { onProgress })).rejects.toMatchObject({
+        code: "invalid_file",
+      });
+      expect(seen).toEqual([]);
+      expect(memory().bytes).toBeLessThan(limit);
+    }));
+
+  test("is aborted by its last report too", async () => {
+    const controller = new AbortController();
+    const reason = new Error("at the last moment");
+    const limit = memory().bytes + SMALL;
+    const onProgress = ({ phase }: { phase?: string }) => {
+      if (phase === "model") controller.abort(reason);
+    };
+    const loading = HookedTransformer.fromPretrained(TINY, { signal: controller.signal, onProgress });
+    await expect(loading).rejects.toBe(reason);
+    expect(memory().bytes).toBeLessThan(limit);
+  });
 });
 
 describe("parts of a checkpoint", () => {

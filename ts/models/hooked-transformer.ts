@@ -115,7 +115,7 @@ export class HookedTransformer extends TransformerGeneration {
    *   });
    * ```
    *
-   * @example Files, as `<input type="file" webkitdirectory>` or a drop on a page gives them
+   * @example Files that were dropped on a page, or chosen with a file input
    * ```ts
    * const load = (files: readonly File[]) => HookedTransformer.fromPretrained(files);
    * ```
@@ -124,21 +124,14 @@ export class HookedTransformer extends TransformerGeneration {
     loadRequest("fromPretrained", options);
     const isPartial = options.firstNLayers !== undefined || options.nCtx !== undefined;
     const { folder, source } = chooseSource(model, options, isPartial);
+    const { tokenizer: given, maxTokenizerBytes, signal } = options;
+    signal?.throwIfAborted();
+    // What is wrong with these is found before the weights are on their way.
+    const tokenizer = given === undefined ? await readTokenizer(source, maxTokenizerBytes) : given;
+    const stopIds = await readStopIds(source);
     const readsFolders = engine().name === "node";
-    const read = async () => {
-      // What is wrong with these is found before the weights are on their way.
-      const { tokenizer: given, maxTokenizerBytes } = options;
-      const tokenizer = given === undefined ? await readTokenizer(source, maxTokenizerBytes) : given;
-      return [tokenizer, await readStopIds(source)] as const;
-    };
-    const load = () =>
-      folder !== null && readsFolders ? loadModel(folder, options) : uploadModel(source, options);
-    if (folder !== null) {
-      const loaded = await load();
-      return new HookedTransformer(loaded, ...(await read()));
-    }
-    const [tokenizer, stopIds] = await read();
-    return new HookedTransformer(await load(), tokenizer, stopIds);
+    const load = folder !== null && readsFolders ? loadModel(folder, options) : uploadModel(source, options);
+    return new HookedTransformer(await load, tokenizer, stopIds);
   }
 
   /**

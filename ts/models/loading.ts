@@ -23,6 +23,7 @@ export async function loadModel(folder: string, options: LoadOptions): Promise<E
     try {
       signal?.throwIfAborted();
       progress.complete();
+      signal?.throwIfAborted();
     } catch (thrown) {
       model.dispose();
       throw thrown;

@@ -28,6 +28,7 @@ export async function uploadModel(source: ModelSource, options: LoadOptions): Pr
     try {
       signal?.throwIfAborted();
       bringing.complete();
+      signal?.throwIfAborted();
     } catch (thrown) {
       model.dispose();
       throw thrown;

@@ -59,7 +59,11 @@ fn point_id(number: u64) -> Result<HookPointId> {
 
 fn level<J: Js>(fields: &Fields<J>) -> Result<Option<u32>> {
     let level = fields.optional::<u64>(c"level")?;
-    Ok(level.map(|level| u32::try_from(level).unwrap_or(u32::MAX)))
+    let too_deep = |level: u64| Error::InvalidArgument {
+        op: "hook",
+        detail: format!("level {level} is beyond {}, which is the highest", u32::MAX),
+    };
+    level.map(|level| u32::try_from(level).map_err(|_| too_deep(level))).transpose()
 }
 
 fn body<J: Js>(fields: &Fields<J>) -> Result<HookBody> {

@@ -297,14 +297,10 @@ impl Js for Node {
 
     fn scoped<R>(self, work: impl FnOnce() -> Result<R>) -> Result<R> {
         let mut scope = null_mut();
-        // SAFETY: as said above. What `work` gives holds no value of the scope, which is closed on every path but that of
-        // a panic, where Node closes it with the call.
-        unsafe {
-            self.check(sys::napi_open_handle_scope(self.0, &mut scope))?;
-            let result = work();
-            sys::napi_close_handle_scope(self.0, scope);
-            result
-        }
+        // SAFETY: as said above. What `work` gives holds no value of the scope.
+        self.check(unsafe { sys::napi_open_handle_scope(self.0, &mut scope) })?;
+        let _open = OpenScope { env: self.0, scope };
+        work()
     }
 
     fn call(self, &function: &Self::Value, args: &[Self::Value]) -> Result<Option<Self::Value>> {
@@ -336,5 +332,18 @@ impl Js for Node {
 
     fn collect(self) {
         memory::collect(self.0);
+    }
+}
+
+/// A scope of handles, closed also where a panic leaves it: Node ends the process if a call leaves one open.
+struct OpenScope {
+    env: sys::napi_env,
+    scope: sys::napi_handle_scope,
+}
+
+impl Drop for OpenScope {
+    fn drop(&mut self) {
+        // SAFETY: the environment is live while a call of its runs, and the scope is the innermost open one.
+        unsafe { sys::napi_close_handle_scope(self.env, self.scope) };
     }
 }

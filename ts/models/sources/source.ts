@@ -40,22 +40,31 @@ export interface SourceFile {
 /** Bytes of a JSON file beside the weights: the largest vocabularies in use take a third of it. */
 export const MAX_JSON_BYTES = 100_000_000;
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/**
- * The JSON object in a file; null if there is no such file.
- *
- * @throws `invalid_file` for a file that is no JSON object, or has more than `limit` bytes.
- */
+/** The JSON object in a small file; null if there is no such file. */
 export async function readJson(
   source: ModelSource,
   path: string,
   limit: number = MAX_JSON_BYTES,
 ): Promise<Record<string, unknown> | null> {
+  const json = await readAnyJson(source, path, limit);
+  if (json === undefined) return null;
+  if (isRecord(json)) return json;
+  const location = source.locate(path);
+  throw hooklensError("invalid_file", `${location}: expected a JSON object`, { path: location });
+}
+
+/** The JSON in a small file, whatever it is; undefined if there is no such file. */
+export async function readAnyJson(
+  source: ModelSource,
+  path: string,
+  limit: number = MAX_JSON_BYTES,
+): Promise<unknown> {
   const file = await source.open(path, "whole");
-  if (file === null) return null;
+  if (file === null) return undefined;
   const { location } = file;
   try {
     const size = file.size ?? 0;
@@ -75,18 +84,13 @@ export async function readJson(
   }
 }
 
-function parsed(location: string, bytes: Uint8Array): Record<string, unknown> {
-  let json: unknown;
+function parsed(location: string, bytes: Uint8Array): unknown {
   try {
-    json = JSON.parse(new TextDecoder().decode(bytes));
+    return JSON.parse(new TextDecoder().decode(bytes));
   } catch (error) {
     throw hooklensError("invalid_file", `${location}: is no JSON: ${String(error)}`, {
       path: location,
       detail: String(error),
     });
   }
-  if (!isRecord(json)) {
-    throw hooklensError("invalid_file", `${location}: expected a JSON object`, { path: location });
-  }
-  return json;
 }

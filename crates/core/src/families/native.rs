@@ -4,10 +4,10 @@
 //! and tables of rotations.
 
 use super::weight_reader::{Reader, check};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::load::WeightSource;
 use crate::models::{LoadOptions, ModelConfig};
-use crate::nn::{Weights, weight_specs};
+use crate::nn::{PackedAttn, Weights, heads_side_by_side, weight_specs};
 use indexmap::IndexMap;
 
 const BUFFERS: [&str; 4] = [".attn.mask", ".attn.IGNORE", ".attn.rotary_sin", ".attn.rotary_cos"];
@@ -37,13 +37,41 @@ fn present(config: &ModelConfig, source: &dyn WeightSource) -> IndexMap<String, 
 /// What reading fails with.
 pub(super) fn read(config: &ModelConfig, source: &dyn WeightSource, options: &LoadOptions) -> Result<Weights> {
     let reader = Reader { source, options };
-    let named = present(config, source)
-        .into_keys()
-        .map(|name| {
-            let tensor =
-                if name == "pos_embed.W_pos" { reader.rows(&name, config.n_ctx)? } else { reader.read(&name)? };
-            Ok((name, tensor))
-        })
-        .collect::<Result<IndexMap<_, _>>>()?;
-    Weights::new(config, named, None)?.packed(config)
+    let mut left = present(config, source);
+    let mut named = IndexMap::with_capacity(left.len());
+    let mut packed = Vec::with_capacity(config.n_layers);
+    // What is laid out anew exists twice meanwhile, so it comes first, while the rest does not exist at all.
+    for layer in 0..config.n_layers {
+        let attn = attention(&reader, config, layer, &mut left)?;
+        named.extend(attn.views(config, layer)?);
+        packed.push(attn);
+    }
+    for name in left.into_keys() {
+        let tensor = if name == "pos_embed.W_pos" { reader.rows(&name, config.n_ctx)? } else { reader.read(&name)? };
+        named.insert(name, tensor);
+    }
+    Weights::new(config, named, Some(packed))
+}
+
+/// Reads a layer's attention but for its output bias, and takes what was read off the list of what is `left`.
+fn attention(
+    reader: &Reader<'_>,
+    config: &ModelConfig,
+    layer: usize,
+    left: &mut IndexMap<String, Vec<usize>>,
+) -> Result<PackedAttn> {
+    let (heads, kv_heads) = (config.n_heads, config.n_key_value_heads);
+    let grouped = if heads == kv_heads { "" } else { "_" };
+    let mut read = |name: String| {
+        let name = format!("blocks.{layer}.attn.{name}");
+        left.swap_remove(&name).map(|_| reader.read(&name)).transpose()
+    };
+    let missing = || Error::Internal { detail: format!("a matrix of layer {layer}'s attention is not on the list") };
+    let maps = [("", "Q"), (grouped, "K"), (grouped, "V")].into_iter().map(|(prefix, part)| {
+        let weight = read(format!("{prefix}W_{part}"))?.ok_or_else(missing)?;
+        Ok((weight, read(format!("{prefix}b_{part}"))?))
+    });
+    let (qkv, qkv_bias) = heads_side_by_side(heads + 2 * kv_heads, maps)?;
+    let output = read("W_O".into())?.ok_or_else(missing)?;
+    Ok(PackedAttn { qkv, qkv_bias, o: output.flatten(0, 1)? })
 }

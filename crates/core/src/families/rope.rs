@@ -60,7 +60,7 @@ pub(super) fn rotary(
     let original_ctx = read.positive("original_max_position_embeddings")?;
     let context = RopeContext { d_head, period, base, n_ctx, original_ctx };
     let scaling = RotaryScaling::from_parameters(&rope, &context)?;
-    Ok(RotaryConfig { dim, period, base, adjacent_pairs: false, scaling })
+    Ok(RotaryConfig { dim, period, base, base_local: None, adjacent_pairs: false, scaling })
 }
 
 /// An object of parameters, if it is there and not empty.

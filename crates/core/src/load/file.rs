@@ -2,7 +2,7 @@
 
 use super::header::TensorInfo;
 use super::intake::{Intake, float};
-use super::{LoadProgress, WeightSource, header, no_such_weight, require_files};
+use super::{LoadProgress, WeightSource, header, no_such_weight, open_file};
 use crate::device::DType;
 use crate::error::{Error, Result};
 use crate::tensor::{CT, Tensor};
@@ -10,7 +10,6 @@ use candle_core::Device;
 use memmap2::Mmap;
 use safetensors::Dtype;
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// How much is read at a time: what was read is then let go of.
@@ -28,14 +27,10 @@ impl SafetensorsFile {
     /// Maps a file and checks its header.
     ///
     /// # Errors
-    /// `missing_file` if it cannot be opened; `invalid_file`, with the numbers, if its header and its size disagree.
+    /// `missing_file` if it cannot be opened; `invalid_file`, with the numbers, if its header and its size disagree, or
+    /// if it is no regular file.
     pub fn open(path: &Path) -> Result<Self> {
-        require_files(path)?;
-        let missing = |e: std::io::Error| Error::MissingFile { path: path.into(), detail: e.to_string() };
-        let file = File::open(path).map_err(missing)?;
-        if !file.metadata().map_err(missing)?.is_file() {
-            return Err(Error::InvalidFile { path: path.into(), detail: "is not a regular file".into() });
-        }
+        let (file, _) = open_file(path)?;
         // SAFETY: the mapping is read-only and its bytes are copied out before use. Another process that truncates the
         // file meanwhile can still end this one, which is the known price of mapping files; our own writer replaces
         // files by renaming, so that it never does so.

@@ -4,19 +4,23 @@ use crate::error::{Error, Result};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
+use std::io::Read;
 use std::path::Path;
 
 /// Parses a JSON file of at most `limit` bytes. A key that occurs twice in an object is an error: which of the two was
 /// meant is anybody's guess.
 pub fn read_json(path: &Path, limit: u64) -> Result<Value> {
-    super::require_files(path)?;
     let invalid = |detail: String| Error::InvalidFile { path: path.into(), detail };
-    let size =
-        std::fs::metadata(path).map_err(|e| Error::MissingFile { path: path.into(), detail: e.to_string() })?.len();
+    let (file, size) = super::open_file(path)?;
     if size > limit {
         return Err(invalid(format!("is {size} bytes long; at most {limit} are read")));
     }
-    let text = std::fs::read(path).map_err(|e| invalid(e.to_string()))?;
+    let mut text = Vec::new();
+    // The size was what the system said, which some file systems do not know and another process may change.
+    file.take(limit.saturating_add(1)).read_to_end(&mut text).map_err(|e| invalid(e.to_string()))?;
+    if text.len() as u64 > limit {
+        return Err(invalid(format!("is longer than {limit} bytes, which is all that is read")));
+    }
     parse_json(&text, path, limit)
 }
 

@@ -27,6 +27,7 @@ use crate::device::DType;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use candle_core::Device;
+use std::fs::File;
 use std::path::Path;
 
 /// The weights of a checkpoint in one file.
@@ -64,6 +65,21 @@ pub(crate) fn require_files(path: &Path) -> Result<()> {
         return Err(Error::NoFileSystem { path: path.into() });
     }
     Ok(())
+}
+
+/// Opens a file and gives its size. Only a regular file is opened: a pipe would wait for its other end, and a device may
+/// have no end.
+///
+/// # Errors
+/// `missing_file` if it cannot be opened; `invalid_file` if it is something else than a regular file.
+pub(crate) fn open_file(path: &Path) -> Result<(File, u64)> {
+    require_files(path)?;
+    let missing = |e: std::io::Error| Error::MissingFile { path: path.into(), detail: e.to_string() };
+    let found = std::fs::metadata(path).map_err(missing)?;
+    if !found.is_file() {
+        return Err(Error::InvalidFile { path: path.into(), detail: "is not a regular file".into() });
+    }
+    Ok((File::open(path).map_err(missing)?, found.len()))
 }
 
 /// The weights in a model's folder: `model.safetensors`, or else the shards of `model.safetensors.index.json`.

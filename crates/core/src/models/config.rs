@@ -175,7 +175,7 @@ pub struct ModelConfig {
 }
 
 /// Keys that say where a model comes from or where it ran, and change nothing that it computes.
-const INFORMATIONAL: [&str; 17] = [
+const INFORMATIONAL: [&str; 16] = [
     "n_params",
     "device",
     "n_devices",
@@ -192,7 +192,6 @@ const INFORMATIONAL: [&str; 17] = [
     "decoder_start_token_id",
     "relative_attention_max_distance",
     "relative_attention_num_buckets",
-    "rotary_base_local",
 ];
 
 impl ModelConfig {

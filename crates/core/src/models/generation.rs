@@ -180,8 +180,11 @@ impl Generation {
                 self.run = Some(run);
                 return Ok(None);
             }
-            let logits = run.finish()?.logits.ok_or_else(|| Error::Internal { detail: "no logits came".into() })?;
-            self.choose(&logits.squeeze(Some(&[1]))?).map(Some)
+            // Logits that nothing can be chosen from leave the cache as it was, so that the step can be tried again.
+            run.finish_with(|result| {
+                let logits = result.logits.ok_or_else(|| Error::Internal { detail: "no logits came".into() })?;
+                self.choose(&logits.squeeze(Some(&[1]))?).map(Some)
+            })
         })
     }
 
@@ -234,6 +237,8 @@ impl Generation {
     fn choose(&mut self, logits: &Tensor) -> Result<GenerationStep> {
         let values: Vec<f64> = logits.to_vec()?;
         let width = values.len() / self.rows.len().max(1);
+        // Taken over only if every row's choice succeeds: trying again must draw what would have been drawn.
+        let mut sampler = self.sampler.clone();
         let chosen = self
             .rows
             .iter()
@@ -241,9 +246,10 @@ impl Generation {
             .enumerate()
             .map(|(i, (row, logits))| match row.finished {
                 Some(_) => Ok(None),
-                None => self.sampler.choose(i, logits, &row.history()).map(|id| Some(id as i64)),
+                None => sampler.choose(i, logits, &row.history()).map(|id| Some(id as i64)),
             })
             .collect::<Result<Vec<Option<i64>>>>()?;
+        self.sampler = sampler;
         self.made += 1;
         self.length += 1;
         let full = self.made >= self.max_new_tokens;

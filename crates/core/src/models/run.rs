@@ -6,7 +6,7 @@ use super::{CacheLease, KvCache, Model, Positions};
 use crate::device::DType;
 use crate::error::{Error, Result, nearest};
 use crate::hooks::HookPointId;
-use crate::nn::{AttentionMask, Pass, RotaryTable, Weights, affine, block, norm, soft_cap};
+use crate::nn::{AttentionMask, Pass, Rotations, Weights, affine, block, norm, soft_cap};
 use crate::ops::Scalar;
 use crate::tensor::{CT, Tensor};
 use std::ops::Range;
@@ -106,7 +106,7 @@ pub struct Run {
     cache: Option<CacheLease>,
     /// Positions before the input.
     past: usize,
-    rotary: Option<RotaryTable>,
+    rotary: Option<Rotations>,
     shortformer: Option<Tensor>,
     /// The residual stream before `next`.
     resid: Tensor,
@@ -161,14 +161,10 @@ impl Run {
         let positions = inputs::positions(mask.as_deref(), past, pos);
         let device = weights.device().clone();
         let padding = mask.iter().flatten().map(|&kept| !kept).collect();
-        let rotary = match &config.positions {
-            Positions::Rotary(rotary) => {
-                inputs::check_rotation(rotary, &inputs::positions(mask.as_deref(), 0, past + pos), past, past + pos)?;
-                let rows: &[usize] = if mask.is_some() { &[batch, pos] } else { &[1, pos] };
-                Some(rotary.table(&positions, rows, &device)?)
-            }
-            _ => None,
-        };
+        if let Positions::Rotary(rotary) = &config.positions {
+            inputs::check_rotation(rotary, &inputs::positions(mask.as_deref(), 0, past + pos), past, past + pos)?;
+        }
+        let rotary = Rotations::new(config, &positions, &[if mask.is_some() { batch } else { 1 }, pos], &device)?;
         let of_input = |mask: Vec<bool>| mask.chunks(past + pos).flat_map(|row| row[past..].to_vec()).collect();
         let mut run = Self {
             mask: AttentionMask::new(config.causal, [batch, pos, past + pos], padding, &device),
@@ -288,12 +284,17 @@ impl Run {
     ///
     /// # Errors
     /// What hooks fail with.
-    pub fn finish(mut self) -> Result<ForwardResult> {
-        let result = self.outcome()?;
+    pub fn finish(self) -> Result<ForwardResult> {
+        self.finish_with(Ok)
+    }
+
+    /// [`Run::finish`], and what `use_result` makes of the result. If that fails, nothing is added to a cache.
+    pub(super) fn finish_with<T>(mut self, use_result: impl FnOnce(ForwardResult) -> Result<T>) -> Result<T> {
+        let made = use_result(self.outcome()?)?;
         if let Some(cache) = self.cache.take() {
             cache.commit(self.next);
         }
-        Ok(result)
+        Ok(made)
     }
 
     fn outcome(&self) -> Result<ForwardResult> {

@@ -38,7 +38,7 @@ pub(super) fn attention(
         ),
     };
     let (mut q, mut k, mut v) = (pass.fire(points.q, q)?, pass.fire(points.k, k)?, pass.fire(points.v, v)?);
-    if let Some(rotary) = pass.rotary {
+    if let Some(rotary) = pass.rotary.map(|rotations| rotations.of(pass.config.window(layer))) {
         q = pass.fire_if(points.rot_q, rotary.rotate(&q)?)?;
         k = rotary.rotate(&k)?;
     }

@@ -78,6 +78,39 @@ fn side_by_side(maps: &[Affine; 3]) -> Result<Affine> {
     Ok((matrix, Some(Tensor::cat(&biases, 0)?)))
 }
 
+/// [`side_by_side`] of maps whose weights `[head, in, d_head]` and biases `[head, d_head]` have an axis of heads, of which
+/// there are `heads` in all. A map is taken when its turn comes and let go of when it was copied, so that no more than one
+/// exists beside the whole.
+pub(crate) fn heads_side_by_side(heads: usize, maps: impl Iterator<Item = Result<Affine>>) -> Result<Affine> {
+    let mut matrix: Option<Tensor> = None;
+    let mut biases = Vec::with_capacity(3);
+    let mut first = 0;
+    for map in maps {
+        let (w, b) = map?;
+        let (count, input, d_head) = w.data().dims3()?;
+        let whole = match &matrix {
+            Some(whole) => whole,
+            None => matrix.insert(Tensor::zeros(&[input, heads, d_head], w.dtype(), w.data().device())?),
+        };
+        for head in 0..count {
+            let column = w.data().narrow(0, head, 1)?.transpose(0, 1)?.contiguous()?;
+            whole.data().slice_set(&column, 1, first + head)?;
+        }
+        first += count;
+        biases.push((count * d_head, b.map(|b| b.flatten(0, 1)).transpose()?));
+    }
+    let whole = matrix.ok_or_else(|| Error::Internal { detail: "there are no maps to lay side by side".into() })?;
+    let matrix = whole.flatten(1, 2)?;
+    if biases.iter().all(|(_, b)| b.is_none()) {
+        return Ok((matrix, None));
+    }
+    let or_zeros = |(width, b): (usize, Option<Tensor>)| {
+        b.map_or_else(|| Tensor::zeros(&[width], whole.dtype(), whole.data().device()), Ok)
+    };
+    let biases = biases.into_iter().map(or_zeros).collect::<Result<Vec<_>>>()?;
+    Ok((matrix, Some(Tensor::cat(&biases, 0)?)))
+}
+
 /// `count` heads from `first` on, `[count, d_model, d_head]`, of a matrix `[d_model, heads * d_head]` in either layout.
 fn head_view(matrix: &CT, first: usize, count: usize, d_head: usize) -> Result<CT> {
     let (d_model, columns) = matrix.dims2()?;
@@ -142,7 +175,13 @@ impl AttnWeights {
     pub(super) fn to_packed(&self) -> Result<PackedAttn> {
         match &self.packed {
             Some(packed) => Ok(packed.clone()),
-            None => PackedAttn::new(&self.maps()?, self.w_o.flatten(0, 1)?),
+            None => {
+                let parts = [(&self.w_q, &self.b_q), (&self.w_k, &self.b_k), (&self.w_v, &self.b_v)];
+                let heads = parts.iter().map(|(w, _)| w.dims().first().unwrap_or(&0)).sum();
+                let parts = parts.into_iter().map(|(w, b)| Ok((w.clone(), b.clone())));
+                let (qkv, qkv_bias) = heads_side_by_side(heads, parts)?;
+                Ok(PackedAttn { qkv, qkv_bias, o: self.w_o.flatten(0, 1)? })
+            }
         }
     }
 }

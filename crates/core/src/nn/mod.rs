@@ -22,13 +22,13 @@ pub use rope_scaling::RotaryScaling;
 pub use rotary::RotaryConfig;
 
 pub(crate) use attention::soft_cap;
-pub(crate) use attn_weights::PackedAttn;
+pub(crate) use attn_weights::{PackedAttn, heads_side_by_side};
 pub(crate) use block::block;
 pub(crate) use mask::AttentionMask;
 pub(crate) use norm::{branch_norm, norm};
 pub(crate) use points::{BlockPoints, DecoderPoints, bounds as point_bounds};
 pub(crate) use rope_parameters::{RopeContext, rope_type};
-pub(crate) use rotary::RotaryTable;
+pub(crate) use rotary::Rotations;
 pub(crate) use weights::{BlockWeights, NormWeights, WeightSpec, Weights, affine, weight_specs};
 
 use crate::error::Result;
@@ -43,7 +43,7 @@ pub(crate) struct Pass<'a> {
     /// Which keys each query may see.
     pub(crate) mask: &'a AttentionMask,
     /// Rotations of this forward's positions, for models that have them.
-    pub(crate) rotary: Option<&'a RotaryTable>,
+    pub(crate) rotary: Option<&'a Rotations>,
     /// Position embeddings for queries and keys `[batch or 1, pos, d_model]`, for shortformers.
     pub(crate) shortformer: Option<&'a Tensor>,
     /// Keys and values of the positions before, where this forward continues a sequence.

@@ -3,8 +3,8 @@
 
 use crate::autograd::record_unary;
 use crate::error::Result;
-use crate::models::MAX_POSITIONS;
 use crate::models::config_reader::{ConfigReader, unsupported};
+use crate::models::{MAX_POSITIONS, ModelConfig, Positions};
 use crate::nn::{RopeContext, RotaryScaling};
 use crate::tensor::{CT, Tensor};
 use candle_core::{DType, Device};
@@ -20,6 +20,8 @@ pub struct RotaryConfig {
     pub period: usize,
     /// See `period`.
     pub base: f64,
+    /// The base on layers whose queries see only a window; `None` for the same as on the others.
+    pub base_local: Option<f64>,
     /// Pairs are features `(0,1), (2,3), …`; otherwise `(i, i + dim/2)`.
     pub adjacent_pairs: bool,
     /// Stretching.
@@ -35,9 +37,13 @@ impl RotaryConfig {
         };
         let period = read.count("rotary_period")?.unwrap_or(dim);
         let base = read.positive("rotary_base")?.unwrap_or(10_000.0);
+        let base_local = read.positive("rotary_base_local")?;
         let adjacent_pairs = read.flag("rotary_adjacent_pairs")?.unwrap_or(false);
         let scaling = reference_scaling(read, &RopeContext { d_head, period, base, n_ctx, original_ctx: None })?;
-        Ok(Self { dim, period, base, adjacent_pairs, scaling })
+        if base_local == Some(1.0) && matches!(scaling, RotaryScaling::Yarn { .. }) {
+            return Err(unsupported("rotary_base_local", "must not be 1 with YaRN"));
+        }
+        Ok(Self { dim, period, base, base_local, adjacent_pairs, scaling })
     }
 
     /// The reference's keys and their values.
@@ -46,6 +52,7 @@ impl RotaryConfig {
         let mut set = |key: &str, value: Value| json.insert(key.to_owned(), value);
         set("rotary_dim", json!(self.dim));
         set("rotary_base", json!(self.base));
+        set("rotary_base_local", json!(self.base_local));
         set("rotary_adjacent_pairs", json!(self.adjacent_pairs));
         match &self.scaling {
             RotaryScaling::None => {}
@@ -79,34 +86,50 @@ impl RotaryConfig {
         json
     }
 
-    /// Radians a position, for each of the `dim / 2` pairs, in a sequence of `length` tokens.
+    /// The rotation of layers whose queries see only a window: they have a base of their own, if there is one, and
+    /// positions that are divided for long contexts are not divided there. Other scalings hold on every layer.
+    pub fn local(&self) -> Self {
+        let scaling = match &self.scaling {
+            RotaryScaling::Linear(_) => RotaryScaling::None,
+            other => other.clone(),
+        };
+        Self { base: self.base_local.unwrap_or(self.base), base_local: None, scaling, ..self.clone() }
+    }
+
+    /// Radians a position, for each of the `dim / 2` pairs, in a sequence of `length` tokens. Layers whose queries see
+    /// only a window have those of [`RotaryConfig::local`].
     pub fn speeds(&self, length: usize) -> Vec<f32> {
         self.scaling.speeds(self.base, self.period, self.dim / 2, length)
     }
 
-    /// Fails if an angle would not be a number at some position that a sequence may have.
+    /// Fails if an angle would not be a number, on any layer, at some position that a sequence may have.
     pub(crate) fn check_angles(&self) -> Result<()> {
-        let finite = |scaling: &RotaryScaling, length: usize| {
-            let speeds = scaling.speeds(self.base, self.period, self.dim / 2, length);
+        let finite = |base: f64, scaling: &RotaryScaling, length: usize| {
+            let speeds = scaling.speeds(base, self.period, self.dim / 2, length);
             speeds.iter().all(|speed| (speed * MAX_POSITIONS as f32).is_finite())
         };
-        if !finite(&RotaryScaling::None, 1) {
-            let detail = format!("{:e} makes angles that are too large to be numbers", self.base);
-            return Err(unsupported("rotary_base", detail));
+        let (base, base_local) = (self.base, self.base_local.unwrap_or(self.base));
+        for (key, base) in [("rotary_base", base), ("rotary_base_local", base_local)] {
+            if !finite(base, &RotaryScaling::None, 1) {
+                return Err(unsupported(key, format!("{base:e} makes angles that are too large to be numbers")));
+            }
         }
-        if [1, MAX_POSITIONS].into_iter().all(|length| finite(&self.scaling, length)) {
+        let scaled = |length| finite(base, &self.scaling, length) && finite(base_local, &self.scaling, length);
+        if [1, MAX_POSITIONS].into_iter().all(scaled) {
             return Ok(());
         }
         Err(unsupported("rope_parameters", "the scaling makes angles that are too large to be numbers"))
     }
 
-    /// Whether positions turn otherwise in a sequence of `to` tokens than in one of `from`.
+    /// Whether positions turn otherwise in a sequence of `to` tokens than in one of `from`, on any layer.
     pub(crate) fn rotation_changes(&self, from: usize, to: usize) -> bool {
-        self.scaling.depends_on_length() && self.speeds(from) != self.speeds(to)
+        let changes = |rotary: &Self| rotary.speeds(from) != rotary.speeds(to);
+        self.scaling.depends_on_length() && (changes(self) || changes(&self.local()))
     }
 
-    /// Cosines and sines for these positions, the last of which says how long the sequence is: `rows` of them, each for all pairs, as `[rows.., 1, dim / 2]`.
-    pub(crate) fn table(&self, positions: &[u32], rows: &[usize], device: &Device) -> Result<RotaryTable> {
+    /// Cosines and sines for these positions, the last of which says how long the sequence is: `rows` of them, each for
+    /// all pairs, as `[rows.., 1, dim / 2]`.
+    fn table(&self, positions: &[u32], rows: &[usize], device: &Device) -> Result<RotaryTable> {
         let length = positions.iter().max().map_or(0, |&last| last as usize + 1);
         let speeds = self.speeds(length);
         let scale = self.scaling.attention_factor() as f32;
@@ -169,7 +192,32 @@ fn reference_scaling(read: &ConfigReader<'_>, context: &RopeContext) -> Result<R
     }
 }
 
-/// The rotations of one forward's positions.
+/// The rotations of one forward's positions on every layer.
+pub(crate) struct Rotations {
+    usual: RotaryTable,
+    /// On layers whose queries see only a window, where those have another.
+    local: Option<RotaryTable>,
+}
+
+impl Rotations {
+    /// Those of `rows` of positions, the last of which says how long the sequence is.
+    pub(crate) fn new(model: &ModelConfig, positions: &[u32], rows: &[usize], device: &Device) -> Result<Option<Self>> {
+        let Positions::Rotary(rotary) = &model.positions else { return Ok(None) };
+        let local = Some(rotary.local()).filter(|local| {
+            let differs = (local.base, &local.scaling) != (rotary.base, &rotary.scaling);
+            differs && (0..model.n_layers).any(|layer| model.window(layer).is_some())
+        });
+        let table = |rotary: &RotaryConfig| rotary.table(positions, rows, device);
+        Ok(Some(Self { usual: table(rotary)?, local: local.as_ref().map(table).transpose()? }))
+    }
+
+    /// The rotations of a layer whose queries see only a window, if it has one.
+    pub(crate) fn of(&self, window: Option<usize>) -> &RotaryTable {
+        self.local.as_ref().filter(|_| window.is_some()).unwrap_or(&self.usual)
+    }
+}
+
+/// The rotations of one forward's positions, on layers of one kind.
 #[derive(Clone)]
 pub(crate) struct RotaryTable {
     cos: CT,

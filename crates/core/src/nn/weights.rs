@@ -214,7 +214,7 @@ impl Weights {
         crate::autograd::no_grad(|| {
             let mut named = self.named;
             let mut all = Vec::with_capacity(self.blocks.len());
-            // A layer at a time, dropping what its views replace: no more than one layer exists twice.
+            // A layer at a time, dropping what its views replace: no more than one layer's attention exists twice.
             for (layer, block) in self.blocks.into_iter().enumerate() {
                 let packed = block.attn.to_packed()?;
                 named.extend(packed.views(config, layer)?);

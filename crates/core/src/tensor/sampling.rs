@@ -72,6 +72,7 @@ fn invalid(detail: String) -> Error {
 }
 
 /// Options, and the random numbers of each row.
+#[derive(Clone)]
 pub struct Sampler {
     options: SamplingOptions,
     rows: Vec<ChaCha8Rng>,

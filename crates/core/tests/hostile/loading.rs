@@ -4,7 +4,7 @@ use crate::allocations::{MEMORY_LIMIT, peak};
 use crate::deliver::{Delivery, deliver};
 use crate::folder::Folder;
 use hooklens_core::load::write_tensors;
-use hooklens_core::models::{LoadOptions, Model};
+use hooklens_core::models::{LoadOptions, Model, ModelConfig};
 use hooklens_core::weights::Steps;
 use hooklens_core::{DType, Error, Tensor, memory};
 use serde_json::{Value, json};
@@ -179,4 +179,37 @@ fn an_upload_that_fails_frees_what_has_come() {
     assert_eq!(model.map(|error| error.code()), Some("invalid_file"));
     assert!(peak > 3 * elements, "nearly all had come: {peak}");
     assert!(live < 1 << 16, "{live} bytes are still held");
+}
+
+#[test]
+fn the_references_own_form_takes_at_most_a_fifth_more_than_the_weights() {
+    let _alone = MEMORY_LIMIT.lock().unwrap();
+    let plain = json!({});
+    let attn_only = json!({ "attn_only": true });
+    let grouped = json!({ "n_key_value_heads": 2, "gated_mlp": true });
+    // Blocks are nearly all of these models, and attention is all of some of their blocks.
+    for (layers, changes) in [(6, &plain), (1, &plain), (1, &attn_only), (2, &grouped)] {
+        let mut json = json!({
+            "n_layers": layers, "d_model": 512, "n_ctx": 8, "d_head": 64, "n_heads": 8, "d_vocab": 16,
+            "act_fn": "relu", "seed": 1,
+        });
+        json.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        let folder = Folder::new(&format!("peak-native-{layers}"));
+        let config = ModelConfig::from_json(&json).unwrap();
+        let stored: Vec<(String, Tensor)> =
+            Model::new_random(config, &candle_core::Device::Cpu).unwrap().state_dict().unwrap().into_iter().collect();
+        let elements: usize = stored.iter().map(|(_, tensor)| tensor.elem_count()).sum();
+        std::fs::write(folder.path("tl_config.json"), json.to_string()).unwrap();
+        write_tensors(&folder.path("model.safetensors"), &stored, &[]).unwrap();
+        for wanted in [DType::F32, DType::F16] {
+            let options = LoadOptions { dtype: wanted, ..LoadOptions::default() };
+            let (model, peak) = peak(|| Model::load(&folder.path("."), &options).unwrap());
+            let ratio = peak as f64 / (elements * wanted.size()) as f64;
+            assert!((1.0..=1.2).contains(&ratio), "{layers} layers, {changes}: {ratio:.3} times the weights");
+            for (name, tensor) in &stored {
+                let expected = tensor.to_dtype(wanted).unwrap().to_vec::<f32>().unwrap();
+                assert_eq!(model.parameter(name).unwrap().to_vec::<f32>().unwrap(), expected, "{name}");
+            }
+        }
+    }
 }

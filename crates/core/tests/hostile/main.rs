@@ -15,6 +15,7 @@ mod indices;
 mod json;
 mod loading;
 mod numbers;
+mod special_files;
 mod uploads;
 
 use proptest::prelude::ProptestConfig;

@@ -208,6 +208,52 @@ fn hooks_run_in_every_step_and_one_that_fails_costs_nothing() {
     registry.remove_where(HookFilter::default());
 }
 
+/// Puts NaN in place of the last row of one firing.
+struct Spoiling {
+    calls: AtomicUsize,
+    at: usize,
+}
+
+impl Trampoline for Spoiling {
+    fn call(&self, _: CallbackId, _: CallSite<'_>, value: &Tensor) -> Result<Option<Tensor>> {
+        if self.calls.fetch_add(1, Ordering::Relaxed) != self.at {
+            return Ok(None);
+        }
+        let mut values: Vec<f32> = value.to_vec()?;
+        let row = values.len() / value.dims()[0];
+        let from = values.len() - row;
+        values[from..].fill(f32::NAN);
+        Tensor::from_slice(&values, value.dims()).map(Some)
+    }
+}
+
+#[test]
+fn a_step_without_a_choice_can_be_tried_again() {
+    let model = model(&json!({}));
+    for use_cache in [true, false] {
+        for at in [0, 2] {
+            let mut request = GenerationRequest::greedy(ids(&[1, 12, 3, 7, 8, 9], 2), 6);
+            request.use_cache = use_cache;
+            request.sampling = SamplingOptions { temperature: 2.0, ..SamplingOptions::default() };
+            request.seed = Some(5);
+            let expected = written(&model, request.clone());
+            let registry = model.registry();
+            registry.set_trampoline(Arc::new(Spoiling { calls: AtomicUsize::new(0), at }));
+            let point = registry.find("unembed.hook_out").unwrap();
+            registry.add(point, Direction::Forward, HookBody::Callback(CallbackId(0)), AddOptions::default()).unwrap();
+            let mut generation = model.generate(request).unwrap();
+            let mut failures = Vec::new();
+            while !generation.is_done() {
+                failures.extend(generation.advance().err().map(|error| error.code()));
+                assert!(failures.len() < 3, "{failures:?}");
+            }
+            registry.remove_where(HookFilter::default());
+            assert_eq!(failures, ["invalid_argument"]);
+            assert_eq!(generation.sequences().unwrap().to_vec::<i64>().unwrap(), expected, "{use_cache}, {at}");
+        }
+    }
+}
+
 #[test]
 fn what_makes_no_sense_is_refused() {
     let model = model(&json!({}));

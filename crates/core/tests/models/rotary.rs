@@ -1,9 +1,9 @@
 //! Rotary positions: their speeds against published numbers, and what a configuration says of them.
 
-use crate::variants::{config, variants};
-use hooklens_core::Error;
-use hooklens_core::models::{ModelConfig, Positions};
+use crate::variants::{config, logits, model, tokens, variants};
+use hooklens_core::models::{ForwardRequest, Model, ModelConfig, Positions};
 use hooklens_core::nn::{RotaryConfig, RotaryScaling};
+use hooklens_core::{Error, Tensor};
 use serde_json::{Value, json};
 
 fn assert_speeds(rotary: &RotaryConfig, length: usize, expected: &[(usize, f64)]) {
@@ -16,7 +16,7 @@ fn assert_speeds(rotary: &RotaryConfig, length: usize, expected: &[(usize, f64)]
 }
 
 fn rotary(dim: usize, base: f64, scaling: RotaryScaling) -> RotaryConfig {
-    RotaryConfig { dim, period: dim, base, adjacent_pairs: false, scaling }
+    RotaryConfig { dim, period: dim, base, base_local: None, adjacent_pairs: false, scaling }
 }
 
 #[test]
@@ -114,6 +114,8 @@ fn nonsense_is_refused_by_its_key() {
         (longrope(json!([1.0, -2.0])), "short_factor"),
         (longrope(json!([1.0, 2.0])), "long_factor"),
         (json!({ "rotary_dim": 6 }), "rotary_dim"),
+        (json!({ "rotary_base_local": 0 }), "rotary_base_local"),
+        (json!({ "rotary_base_local": 1.0, "use_yarn_rope": true }), "rotary_base_local"),
     ];
     for (changes, key) in cases {
         let mut changes = changes;
@@ -132,4 +134,54 @@ fn only_scaled_rotations_go_beyond_the_context() {
     let dynamic = json!({ "rope_type": "dynamic", "factor": 2.0 });
     let scaled = read(json!({ "positional_embedding_type": "rotary", "rope_parameters": dynamic }));
     assert!(scaled.check_context(1000).is_ok());
+}
+
+/// Rotary positions, with these types of layers and a window that hides nothing.
+fn with_layers(layers: [&str; 2], changes: Value) -> Value {
+    let mut all = json!({
+        "positional_embedding_type": "rotary", "use_local_attn": true, "window_size": 12, "attn_types": layers,
+    });
+    all.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    all
+}
+
+#[test]
+fn local_layers_have_their_own_base_and_undivided_positions() {
+    let of = |changes: Value| logits(&model(&changes), ForwardRequest::new(tokens()));
+    let global = |changes: Value| of(with_layers(["global"; 2], changes));
+    let local = |changes: Value| of(with_layers(["local"; 2], changes));
+    let plain = global(json!({}));
+    let other_base = global(json!({ "rotary_base": 10.0 }));
+    assert_ne!(plain, other_base);
+    assert_eq!(local(json!({})), plain);
+    assert_eq!(local(json!({ "rotary_base_local": 10.0 })), other_base);
+    assert_eq!(global(json!({ "rotary_base_local": 10.0 })), plain);
+    assert_eq!(local(json!({ "rotary_scaling_factor": 4.0 })), plain);
+    assert_ne!(global(json!({ "rotary_scaling_factor": 4.0 })), plain);
+    assert_eq!(local(json!({ "rotary_scaling_factor": 4.0, "rotary_base_local": 10.0 })), other_base);
+    // The other scalings hold on every layer, with the base of each.
+    let yarn = |base: &str| json!({ "use_yarn_rope": true, "yarn_factor": 4.0, "yarn_original_max_position_embeddings": 16, base: 10.0 });
+    assert_eq!(local(yarn("rotary_base_local")), global(yarn("rotary_base")));
+    assert_ne!(local(yarn("rotary_base_local")), other_base);
+}
+
+#[test]
+fn each_layer_is_rotated_as_one_of_its_kind() {
+    let changes = json!({ "rotary_scaling_factor": 2.0, "rotary_base_local": 10.0 });
+    let of = |first: &str, second: &str| model(&with_layers([first, second], changes.clone()));
+    let (mixed, globals, locals) = (of("local", "global"), of("global", "global"), of("local", "local"));
+    let first = |model: &Model| {
+        let request = ForwardRequest { stop_at_layer: Some(1), ..ForwardRequest::new(tokens()) };
+        model.forward(request).unwrap().residual.unwrap()
+    };
+    let between = first(&mixed);
+    let values = |resid: &Tensor| resid.to_vec::<f64>().unwrap();
+    assert_eq!(values(&between), values(&first(&locals)));
+    assert_ne!(values(&between), values(&first(&globals)));
+    let rest = |model: &Model| {
+        logits(model, ForwardRequest { start_at_layer: Some(1), ..ForwardRequest::new(between.clone()) })
+    };
+    assert_eq!(rest(&mixed), rest(&globals));
+    assert_ne!(rest(&mixed), rest(&locals));
+    assert_eq!(rest(&mixed), logits(&mixed, ForwardRequest::new(tokens())));
 }

@@ -57,6 +57,13 @@ pub(crate) fn variants() -> Vec<(&'static str, Value)> {
                 },
             }),
         ),
+        (
+            "local_rotary",
+            json!({
+                "positional_embedding_type": "rotary", "rotary_scaling_factor": 2.0, "rotary_base_local": 100.0,
+                "use_local_attn": true, "window_size": 3, "attn_types": ["global", "local"],
+            }),
+        ),
         ("gated_with_bias_inside", json!({ "gated_mlp": true, "act_fn": "silu", "bias_before_gate": true })),
         ("gated_with_bias_outside", json!({ "gated_mlp": true, "act_fn": "silu" })),
         ("shortformer", json!({ "positional_embedding_type": "shortformer" })),
