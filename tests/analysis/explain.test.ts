@@ -144,12 +144,12 @@ test.each([{ patternPositions: 0 }, { patternPositions: 1.5 }, { onProgress: 1 }
 test("explanations leave no hooks and no tensors behind", () => {
   explain(model, prompt);
   const before = memory();
-  for (let i = 0; i < 20; i++) explain(model, prompt);
+  for (let i = 0; i < 60; i++) explain(model, prompt);
   const after = memory();
   expect(after.tensors).toBeLessThanOrEqual(before.tensors);
   // The engine's own table of handles may grow until the next garbage collection; one residual stream a run would be more.
   const residual = 4 * report.tokens.length * model.cfg.d_model;
-  expect(after.bytes - before.bytes).toBeLessThan(10 * residual);
+  expect(after.bytes - before.bytes).toBeLessThan(30 * residual);
   expect(model.listHooks().size).toBe(0);
 });
 

@@ -89,6 +89,8 @@ export class Line {
     if (this.#open.set(id, open).size === 1) this.#port.busy?.(true);
     const abort = () => void this.#tell(() => this.#rpc.abort.asEvent(id));
     signal?.addEventListener("abort", abort, { once: true });
+    // What was let go of before this call is gone when it runs, hooks above all.
+    this.#flush();
     try {
       const reply = await this.#rpc.invoke(moving(call, [...encoded.transfer, ...moved]));
       if (!reply.ok) throw errorOf(reply.error);
@@ -138,11 +140,14 @@ export class Line {
   release(id: number): void {
     if (this.#end !== null) return;
     if (this.#released.push(id) > 1) return;
-    queueMicrotask(() => {
-      const ids = this.#released;
-      this.#released = [];
-      this.#tell(() => this.#rpc.release.asEvent(ids));
-    });
+    queueMicrotask(() => this.#flush());
+  }
+
+  #flush(): void {
+    const ids = this.#released;
+    if (ids.length === 0) return;
+    this.#released = [];
+    this.#tell(() => this.#rpc.release.asEvent(ids));
   }
 
   /** Tells the worker something that needs no answer. */

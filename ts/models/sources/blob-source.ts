@@ -6,12 +6,21 @@ import { type Connection, type Connector, StreamFile } from "./stream-file.ts";
 
 /** What is read of a `Blob`. */
 export interface BlobLike {
+  /** In bytes. */
   readonly size: number;
-  slice(start: number, end?: number): { stream(): ReadableStream<Uint8Array> };
+  /** The part between two offsets, whose bytes come as a stream. */
+  slice(
+    start: number,
+    end?: number,
+  ): {
+    /** The bytes. */
+    stream(): ReadableStream<Uint8Array>;
+  };
 }
 
 /** What is read of a `File`. */
 export interface FileLike extends BlobLike {
+  /** Its name, without the folders that it is in. */
   readonly name: string;
   /** Its path, if a folder was chosen. */
   readonly webkitRelativePath?: string;
@@ -19,10 +28,17 @@ export interface FileLike extends BlobLike {
 
 /** What is used of a `FileSystemDirectoryHandle`. */
 export interface DirectoryHandle {
+  /** Handles of files have another. */
   readonly kind: "directory";
+  /** The folder's name. */
   readonly name: string;
+  /** A folder in it. */
   getDirectoryHandle(name: string): Promise<DirectoryHandle>;
-  getFileHandle(name: string): Promise<{ getFile(): Promise<BlobLike> }>;
+  /** A file in it. */
+  getFileHandle(name: string): Promise<{
+    /** Its content as it is now. */
+    getFile(): Promise<BlobLike>;
+  }>;
 }
 
 /** A blob as a file. */
