@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 macro_rules! tile_kernel {
     ($name:ident, $features:literal, $vector:ty, $lanes:literal, $tile_rows:literal,
-     $zero:ident, $load:ident, $store:ident, $spread:ident, $fma:ident) => {
+     $zero:ident, $load:ident, $store:ident, $spread:ident, $add:ident, $fma:ident) => {
         /// With `LAY_OUT` the rows of `right` are `apart` elements apart and are laid out in `to`, `room` apart; otherwise
         /// they are laid out.
         ///
@@ -28,15 +28,6 @@ macro_rules! tile_kernel {
             // SAFETY: the caller's promises cover every access.
             unsafe {
                 let mut sums: [[$vector; 2]; R] = [[$zero(); 2]; R];
-                match start {
-                    Start::Zero => {}
-                    Start::Row(row) => sums = [[$load(row), $load(row.add($lanes))]; R],
-                    Start::Out => {
-                        for r in 0..R {
-                            sums[r] = [$load(out.add(r * stride)), $load(out.add(r * stride + $lanes))];
-                        }
-                    }
-                }
                 macro_rules! step {
                     () => {
                         let b = [$load(right), $load(right.add($lanes))];
@@ -71,6 +62,22 @@ macro_rules! tile_kernel {
                 for _ in 4 * fetching..len {
                     step!();
                 }
+                // At the end: small products added one by one to a large sum would each be rounded to its last place.
+                match start {
+                    Start::Zero => {}
+                    Start::Row(row) => {
+                        let row = [$load(row), $load(row.add($lanes))];
+                        for sum in &mut sums {
+                            *sum = [$add(sum[0], row[0]), $add(sum[1], row[1])];
+                        }
+                    }
+                    Start::Out => {
+                        for r in 0..R {
+                            let before = [$load(out.add(r * stride)), $load(out.add(r * stride + $lanes))];
+                            sums[r] = [$add(sums[r][0], before[0]), $add(sums[r][1], before[1])];
+                        }
+                    }
+                }
                 for r in 0..R {
                     $store(out.add(r * stride), sums[r][0]);
                     $store(out.add(r * stride + $lanes), sums[r][1]);
@@ -90,6 +97,7 @@ tile_kernel!(
     _mm512_loadu_ps,
     _mm512_storeu_ps,
     _mm512_set1_ps,
+    _mm512_add_ps,
     _mm512_fmadd_ps
 );
 tile_kernel!(
@@ -102,6 +110,7 @@ tile_kernel!(
     _mm256_loadu_ps,
     _mm256_storeu_ps,
     _mm256_set1_ps,
+    _mm256_add_ps,
     _mm256_fmadd_ps
 );
 
