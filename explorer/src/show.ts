@@ -25,11 +25,5 @@ export function shareClass(share: number): string {
   return `q${Math.round(10 * Math.sqrt(Math.min(1, Math.max(0, share))))}`;
 }
 
-/** The class of a difference of shares, from −1 to 1, by the root of its size. */
-export function changeClass(change: number): string {
-  const step = Math.round(5 * Math.sqrt(Math.min(1, Math.abs(change))));
-  return step === 0 ? "z" : `${change < 0 ? "n" : "p"}${step}`;
-}
-
 /** Which of the two runs a picture shows. */
 export type View = "plain" | "edited" | "difference";

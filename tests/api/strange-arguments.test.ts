@@ -10,20 +10,7 @@ import process from "node:process";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import * as library from "../../ts/index.ts";
 import { CONFIG, TOKENS } from "../models/small.ts";
-
-type Callable = (...args: unknown[]) => unknown;
-
-class Toy extends library.HookedRootModule {
-  point = new library.HookPoint(["batch", "pos"]);
-  weight = library.parameter(library.randn([2, 2], { seed: 0 }));
-  constructor() {
-    super();
-    this.setup();
-  }
-  forward(x: library.Tensor): library.Tensor {
-    return this.point.forward(x);
-  }
-}
+import { type Callable, classes, methods, Toy } from "../support/public-api.ts";
 
 const disposed = library.ones([2]);
 disposed.dispose();
@@ -154,17 +141,6 @@ describe("functions", () => {
   });
 });
 
-/** The methods of an object and of all its classes, by name. */
-function methods(object: object): string[] {
-  const names = new Set<string>();
-  for (let at = object; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
-    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(at))) {
-      if (typeof value === "function" && name !== "constructor") names.add(name);
-    }
-  }
-  return [...names].sort();
-}
-
 const model = library.HookedTransformer.fromConfig(CONFIG);
 const makers: Readonly<Record<string, () => object>> = {
   Tensor: () => library.randn([2, 2], { seed: 0 }),
@@ -214,9 +190,6 @@ describe.each(Object.keys(makers))("methods of %s", (kind) => {
   });
 });
 
-const classes = Object.entries(library).filter(
-  ([name, value]) => typeof value === "function" && /^[A-Z]/.test(name),
-) as [string, new (...args: unknown[]) => unknown][];
 const built = ["Module", "HookedRootModule", "HookPoint", "AdamW", "Adam", "SGD", "Tokenizer"];
 
 describe("classes", () => {

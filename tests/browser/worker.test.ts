@@ -1,16 +1,6 @@
 import { expect, test } from "vitest";
+import { CONFIG, TOKENS } from "../worker/small.ts";
 import { start, thread } from "./start-worker.ts";
-
-const CONFIG = {
-  n_layers: 6,
-  d_model: 32,
-  n_ctx: 64,
-  d_head: 8,
-  d_vocab: 50,
-  act_fn: "gelu",
-  seed: 1,
-} as const;
-const TOKENS = Array.from({ length: 32 }, (_, i) => i);
 
 test("a worker that the browser ends fails every call, and another can be started", async () => {
   const ended = thread();

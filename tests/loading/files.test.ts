@@ -3,7 +3,8 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { type DirectoryHandle, HookedTransformer, HooklensError } from "../../ts/index.ts";
+import { type DirectoryHandle, HookedTransformer } from "../../ts/index.ts";
+import { failure } from "./failure.ts";
 import { expectSame, FOLDERS } from "./same-model.ts";
 import { GOLDEN, MODELS } from "./server.ts";
 
@@ -37,15 +38,6 @@ function handleOf(name: string, files: ReadonlyMap<string, File>): DirectoryHand
       return { getFile: async () => file };
     },
   };
-}
-
-async function failure(loading: Promise<unknown>): Promise<HooklensError> {
-  const error: unknown = await loading.then(
-    () => null,
-    (thrown: unknown) => thrown,
-  );
-  expect(error).toBeInstanceOf(HooklensError);
-  return error as HooklensError;
 }
 
 test("every fixture is what it is in its folder", async () => {

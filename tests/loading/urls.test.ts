@@ -6,24 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import {
-  HookedTransformer,
-  HooklensError,
-  type LoadProgress,
-  memory,
-  setMemoryLimit,
-} from "../../ts/index.ts";
+import { HookedTransformer, type LoadProgress, memory, setMemoryLimit } from "../../ts/index.ts";
+import { failure } from "./failure.ts";
 import { expectSame, FOLDERS } from "./same-model.ts";
 import { type Behaviour, GOLDEN, MODELS, type Seen, serve } from "./server.ts";
-
-async function failure(loading: Promise<unknown>): Promise<HooklensError> {
-  const error: unknown = await loading.then(
-    () => null,
-    (thrown: unknown) => thrown,
-  );
-  expect(error).toBeInstanceOf(HooklensError);
-  return error as HooklensError;
-}
 
 const weights = ({ path }: Seen) => path.endsWith("model.safetensors");
 

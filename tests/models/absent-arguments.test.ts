@@ -2,21 +2,8 @@
 
 import { describe, expect, test } from "vitest";
 import * as library from "../../ts/index.ts";
+import { type Callable, classes, methods, Toy } from "../support/public-api.ts";
 import { CONFIG, TOKENS } from "./small.ts";
-
-type Callable = (...args: unknown[]) => unknown;
-
-class Toy extends library.HookedRootModule {
-  point = new library.HookPoint(["batch", "pos"]);
-  weight = library.parameter(library.randn([2, 2], { seed: 0 }));
-  constructor() {
-    super();
-    this.setup();
-  }
-  forward(x: library.Tensor): library.Tensor {
-    return this.point.forward(x);
-  }
-}
 
 const ABSENT: readonly (readonly unknown[])[] = [
   [],
@@ -38,17 +25,6 @@ async function outcome(run: () => unknown): Promise<unknown> {
   } catch (error) {
     return error;
   }
-}
-
-/** The methods of an object and of all its classes, by name. */
-function methods(object: object): string[] {
-  const names = new Set<string>();
-  for (let at = object; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
-    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(at))) {
-      if (typeof value === "function" && name !== "constructor") names.add(name);
-    }
-  }
-  return [...names].sort();
 }
 
 const makers: Readonly<Record<string, () => object>> = {
@@ -88,10 +64,6 @@ test.each(functions)("function %s", async (_, run) => {
     if (error !== null) expect(error, args.join(", ")).toBeInstanceOf(library.HooklensError);
   }
 });
-
-const classes = Object.entries(library).filter(
-  ([name, value]) => typeof value === "function" && /^[A-Z]/.test(name),
-) as [string, new (...args: unknown[]) => unknown][];
 
 test.each(classes)("new %s and its static methods", async (name, Class) => {
   const built = new Set(["Module", "HookedRootModule", "HookPoint", "AdamW", "Adam", "SGD"]);

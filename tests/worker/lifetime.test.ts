@@ -2,22 +2,13 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type EngineWorker, moduleHook, type RemoteTransformer, startWorker } from "../../ts/worker-node.ts";
+import { CONFIG, TOKENS } from "./small.ts";
 import { start, thread } from "./start.ts";
 
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;
 
 const HOOKS = new URL("hooks.mjs", import.meta.url);
-const CONFIG = {
-  n_layers: 6,
-  d_model: 32,
-  n_ctx: 64,
-  d_head: 8,
-  d_vocab: 50,
-  act_fn: "gelu",
-  seed: 1,
-} as const;
-const TOKENS = Array.from({ length: 32 }, (_, i) => i);
 
 let worker: EngineWorker;
 let model: RemoteTransformer;

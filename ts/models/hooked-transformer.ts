@@ -121,7 +121,7 @@ export class HookedTransformer extends TransformerGeneration {
    * ```
    */
   static async fromPretrained(model: ModelLocation, options: LoadOptions = {}): Promise<HookedTransformer> {
-    loadRequest("fromPretrained", options);
+    const request = loadRequest("fromPretrained", options);
     const isPartial = options.firstNLayers !== undefined || options.nCtx !== undefined;
     const { folder, source } = chooseSource(model, options, isPartial);
     const { tokenizer: given, maxTokenizerBytes, signal } = options;
@@ -130,8 +130,11 @@ export class HookedTransformer extends TransformerGeneration {
     const tokenizer = given === undefined ? await readTokenizer(source, maxTokenizerBytes) : given;
     const stopIds = await readStopIds(source);
     const readsFolders = engine().name === "node";
-    const load = folder !== null && readsFolders ? loadModel(folder, options) : uploadModel(source, options);
-    return new HookedTransformer(await load, tokenizer, stopIds);
+    const loaded =
+      folder !== null && readsFolders
+        ? await loadModel(folder, request, options)
+        : await uploadModel(source, request, options);
+    return new HookedTransformer(loaded, tokenizer, stopIds);
   }
 
   /**

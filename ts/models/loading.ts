@@ -1,34 +1,27 @@
 /** Reading models from disk without holding up the thread that asks for it. */
 
 import { engine } from "../engine/current.ts";
-import type { EngineLoading, EngineModel } from "../engine/engine.ts";
+import type { EngineLoading, EngineModel, LoadRequest } from "../engine/engine.ts";
 import { HooklensError } from "../engine/errors.ts";
 import { rethrown } from "../engine/guard.ts";
-import { type LoadOptions, loadRequest } from "./load-options.ts";
+import type { LoadOptions, LoadProgress } from "./load-options.ts";
 
 /** Milliseconds between two calls of `onProgress`. */
 export const INTERVAL = 50;
 
 /** Loads the model in a folder that the engine reads by itself. Internal. */
-export async function loadModel(folder: string, options: LoadOptions): Promise<EngineModel> {
-  const request = loadRequest("fromPretrained", options);
-  const { signal, onProgress } = options;
+export async function loadModel(
+  folder: string,
+  request: LoadRequest,
+  { signal, onProgress }: LoadOptions,
+): Promise<EngineModel> {
   signal?.throwIfAborted();
   const loading = engine().startLoading(folder, request);
   const progress = new ProgressReports(loading, onProgress);
   const cancel = () => loading.cancel();
   signal?.addEventListener("abort", cancel, { once: true });
   try {
-    const model = await finish(loading);
-    try {
-      signal?.throwIfAborted();
-      progress.complete();
-      signal?.throwIfAborted();
-    } catch (thrown) {
-      model.dispose();
-      throw thrown;
-    }
-    return model;
+    return handedOver(await finish(loading), signal, () => progress.complete());
   } catch (error) {
     signal?.throwIfAborted();
     progress.rethrow();
@@ -49,12 +42,35 @@ async function finish(loading: EngineLoading): Promise<EngineModel> {
   }
 }
 
-async function attempt(loading: EngineLoading): Promise<EngineModel> {
+/** Finishes what the engine reads. Its errors, which come through a promise, are as those of calls. */
+export async function attempt(loading: { finish(): Promise<EngineModel> }): Promise<EngineModel> {
   try {
     return await loading.finish();
   } catch (error) {
     throw rethrown(error);
   }
+}
+
+/** The model, once `tell` has told that it is there. Lets go of its weights if that throws or nobody wants it any more. */
+export function handedOver(
+  model: EngineModel,
+  signal: AbortSignal | undefined,
+  tell: () => void,
+): EngineModel {
+  try {
+    signal?.throwIfAborted();
+    tell();
+    signal?.throwIfAborted();
+    return model;
+  } catch (thrown) {
+    model.dispose();
+    throw thrown;
+  }
+}
+
+/** What `onProgress` is told: once all weights are there, what is left is the model. */
+export function progressOf({ done, total }: { readonly done: number; readonly total: number }): LoadProgress {
+  return { done, total, phase: done < total ? "weights" : "model" };
 }
 
 /** Calls of `onProgress`. What it throws cannot leave a timer: it is kept, and the loading is cancelled. */
@@ -74,7 +90,7 @@ class ProgressReports {
     const progress = this.#loading.progress();
     if (progress.total === 0) return;
     try {
-      report({ ...progress, phase: progress.done < progress.total ? "weights" : "model" });
+      report(progressOf(progress));
     } catch (value) {
       this.#thrown ??= { value };
       this.#loading.cancel();
@@ -87,7 +103,7 @@ class ProgressReports {
     this.stop();
     this.rethrow();
     const { total } = this.#loading.progress();
-    this.#report?.({ done: total, total, phase: "model" });
+    this.#report?.(progressOf({ done: total, total }));
   }
 
   stop(): void {

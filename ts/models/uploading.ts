@@ -1,18 +1,19 @@
 /** Bringing a model's files to the engine, as it asks for them. Internal. */
 
 import { engine } from "../engine/current.ts";
-import type { EngineModel, EngineUpload, UploadNeed } from "../engine/engine.ts";
+import type { EngineModel, EngineUpload, LoadRequest, UploadNeed } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
-import { rethrown } from "../engine/guard.ts";
 import { platform } from "../platform/platform.ts";
-import { type LoadOptions, loadRequest } from "./load-options.ts";
-import { INTERVAL } from "./loading.ts";
+import type { LoadOptions } from "./load-options.ts";
+import { attempt, handedOver, INTERVAL, progressOf } from "./loading.ts";
 import type { ModelSource, SourceFile } from "./sources/source.ts";
 
 /** Loads a model from wherever its files are. */
-export async function uploadModel(source: ModelSource, options: LoadOptions): Promise<EngineModel> {
-  const request = loadRequest("fromPretrained", options);
-  const { signal, onProgress } = options;
+export async function uploadModel(
+  source: ModelSource,
+  request: LoadRequest,
+  { signal, onProgress }: LoadOptions,
+): Promise<EngineModel> {
   signal?.throwIfAborted();
   const upload = engine().startUpload(request);
   const bringing = new Bringing(source, upload, signal, onProgress);
@@ -24,30 +25,13 @@ export async function uploadModel(source: ModelSource, options: LoadOptions): Pr
     bringing.report();
     // What is shown of that has its turn before the weights are put together.
     await platform().turn();
-    const model = await finished(upload);
-    try {
-      signal?.throwIfAborted();
-      bringing.complete();
-      signal?.throwIfAborted();
-    } catch (thrown) {
-      model.dispose();
-      throw thrown;
-    }
-    return model;
+    return handedOver(await attempt(upload), signal, () => bringing.complete());
   } catch (error) {
     signal?.throwIfAborted();
     throw error;
   } finally {
     await bringing.end();
     upload.dispose();
-  }
-}
-
-async function finished(upload: EngineUpload): Promise<EngineModel> {
-  try {
-    return await upload.finish();
-  } catch (error) {
-    throw rethrown(error);
   }
 }
 
@@ -134,12 +118,12 @@ class Bringing {
   report(): void {
     const { done, total } = this.#upload.progress();
     this.#total = total;
-    if (total > 0) this.#onProgress?.({ done, total, phase: done < total ? "weights" : "model" });
+    if (total > 0) this.#onProgress?.(progressOf({ done, total }));
   }
 
   /** Tells that the model is made. */
   complete(): void {
-    this.#onProgress?.({ done: this.#total, total: this.#total, phase: "model" });
+    this.#onProgress?.(progressOf({ done: this.#total, total: this.#total }));
   }
 
   async end(): Promise<void> {

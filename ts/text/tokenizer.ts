@@ -12,15 +12,6 @@ import { checkOptionKeys } from "../tensor/option-keys.ts";
 /** On which side short texts of a batch are filled up. */
 export type PaddingSide = "left" | "right";
 
-/** How texts become token ids. */
-export interface EncodeOptions {
-  /**
-   * Put the beginning-of-sequence token first.
-   * @default the model's own, true for most
-   */
-  readonly prependBos?: boolean;
-}
-
 /** How token ids become text. */
 export interface DecodeOptions {
   /**
