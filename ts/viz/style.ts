@@ -71,7 +71,8 @@ const base = `
 .hl .tokens small{display:block;font:10.5px/1.2 system-ui,sans-serif;color:inherit;opacity:.85;font-variant-numeric:tabular-nums}
 .hl .lens td{text-align:left;min-width:5.2em;padding:3px 7px}
 .hl .lens thead th{text-align:left;padding-left:7px}
-.hl .guesses td{padding:2px 10px 2px 4px;white-space:nowrap;border-top:1px solid var(--line);border-radius:0}
+.hl .guesses td{padding:2px 10px 2px 4px;white-space:nowrap;border-radius:0}
+.hl .guesses tbody td{border-top:1px solid var(--line)}
 .hl .guesses{border-spacing:0;width:100%}
 .hl .guesses tbody th{border-top:1px solid var(--line);font-family:inherit}
 .hl .guesses .on{font-weight:700}
