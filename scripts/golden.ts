@@ -1,4 +1,5 @@
-// `npm run golden -- <folder>`: compares models with reference fixtures, one line a fixture; exit code 1 if any fails.
+// `npm run golden -- <folder>`: compares models with reference fixtures, one line a fixture and one for each tensor that
+// is too far off; exit code 1 if any fails.
 import { resolve } from "node:path";
 import "../tests/support/start.ts";
 import { compareFixture, describeOutcome } from "../tests/golden/compare.ts";

@@ -13,6 +13,8 @@ export interface Outcome {
   readonly compared: number;
   /** The tensor nearest to, or furthest beyond, what is allowed. */
   readonly worst: Difference | undefined;
+  /** The tensors beyond what is allowed, furthest first. */
+  readonly failing: readonly Difference[];
   readonly message: string | undefined;
 }
 
@@ -42,8 +44,9 @@ class Comparison {
     return this.#differences.length;
   }
 
-  get worst(): Difference | undefined {
-    return this.#differences.toSorted((a, b) => b.share - a.share)[0];
+  /** The furthest from the reference first. */
+  get ranked(): readonly Difference[] {
+    return this.#differences.toSorted((a, b) => b.share - a.share);
   }
 }
 
@@ -156,13 +159,11 @@ async function silently(body: () => Promise<void>): Promise<void> {
 export async function compareFixture(folder: string): Promise<Outcome> {
   const fixture = readFixture(folder);
   const seen = new Comparison();
-  const outcome = (status: Outcome["status"], message?: string): Outcome => ({
-    fixture: fixture.name,
-    status,
-    compared: seen.count,
-    worst: seen.worst,
-    message,
-  });
+  const outcome = (status: Outcome["status"], message?: string): Outcome => {
+    const ranked = seen.ranked;
+    const failing = ranked.filter(({ share }) => !(share <= 1));
+    return { fixture: fixture.name, status, compared: seen.count, worst: ranked[0], failing, message };
+  };
   try {
     const model = await HookedTransformer.fromPretrained(folder, { tokenizer: null });
     const stored = fixture.expected.get("tokens");
@@ -186,16 +187,19 @@ export async function compareFixture(folder: string): Promise<Outcome> {
     if (!(error instanceof HooklensError)) throw error;
     return outcome(mayRefuse(error, fixture) ? "refused" : "failed", `${error.message} (${error.code})`);
   }
-  return outcome((seen.worst?.share ?? 0) <= 1 ? "ok" : "failed");
+  return outcome(seen.ranked.every(({ share }) => share <= 1) ? "ok" : "failed");
 }
 
-/** One line on an outcome. */
-export function describeOutcome({ fixture, status, compared, worst, message }: Outcome): string {
-  const numbersOf = worst
-    ? `${compared} tensors, worst ${worst.name}: ${worst.error.toExponential(1)} (${(100 * worst.share).toFixed(0)} % of what is allowed)`
-    : "";
-  return [status.padEnd(7), fixture.padEnd(24), numbersOf, message ?? ""]
+/** One line on an outcome, and one for each tensor beyond what is allowed. */
+export function describeOutcome({ fixture, status, compared, worst, failing, message }: Outcome): string {
+  const numbersOf = worst ? `${compared} tensors, worst ${describeDifference(worst)}` : "";
+  const line = [status.padEnd(7), fixture.padEnd(24), numbersOf, message ?? ""]
     .filter(Boolean)
     .join("  ")
     .trimEnd();
+  return [line, ...failing.map((difference) => `          ${describeDifference(difference)}`)].join("\n");
+}
+
+function describeDifference({ name, error, share }: Difference): string {
+  return `${name}: ${error.toExponential(1)} (${(100 * share).toFixed(0)} % of what is allowed)`;
 }

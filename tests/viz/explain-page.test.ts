@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { ExplainReport } from "../../ts/analysis/explain-report.ts";
-import { explainPicture } from "../../ts/index.ts";
+import { explainPicture, type Progress } from "../../ts/index.ts";
 import { CLIENT_SCRIPT } from "../../ts/viz/client-script.ts";
 import { sampleReport } from "../support/sample-report.ts";
 
@@ -74,6 +74,20 @@ describe("the page of an explanation", () => {
     for (const text of ["61.0 %", "−2.00", "+0.50", "−0.25", "+0.13", "+8.20"]) expect(page).toContain(text);
     expect(page.match(/role="radio" aria-checked="(true|false)" aria-label="L\dH\d/g)).toHaveLength(6);
     expect(page).toContain('aria-checked="true" aria-label="L0H0, answer’s logit −2.00 without it"');
+  });
+
+  test("tells how many levels of detail were tried", () => {
+    const seen: Progress[] = [];
+    const onProgress = (progress: Progress) => seen.push(progress);
+    explainPicture(sampleReport(), { onProgress });
+    const total = seen[0]?.total ?? 0;
+    expect(total).toBeGreaterThan(2);
+    expect(seen).toEqual([0, total].map((done) => ({ done, total })));
+    seen.length = 0;
+    explainPicture(reportOf(12, 12, 100), { onProgress });
+    expect(seen.length).toBeGreaterThan(2);
+    expect(seen).toEqual([...seen.slice(0, -1).map((_, done) => ({ done, total })), { done: total, total }]);
+    expect(() => explainPicture(sampleReport(), { onProgress: 3 as never })).toThrow("onProgress");
   });
 
   test("asks nothing of any network, and forbids it", () => {

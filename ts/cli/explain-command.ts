@@ -5,7 +5,7 @@ import { safeText } from "../viz/token-label.ts";
 import { jsonText } from "./json-text.ts";
 import { loadModel, quietFor } from "./load-model.ts";
 import type { Terminal } from "./program.ts";
-import { progressBar } from "./progress.ts";
+import { type ProgressBar, withProgress } from "./progress.ts";
 import { renderExplain } from "./render/explain.ts";
 import { createStyle } from "./render/style.ts";
 import { writeReport } from "./report-file.ts";
@@ -91,19 +91,18 @@ export function explainCommand(terminal: Terminal): Command {
       const { explain } = await import("../analysis/explain.ts");
       const quiet = quietFor(options.json, terminal);
       const model = await loadModel(options.model, quiet);
-      const bar = progressBar("explaining", quiet);
       const asked: ExplainOptions = {
         modelName: options.model,
         top: options.top,
         ...(options.answer === undefined ? {} : { answer: options.answer }),
         ...(options.head === undefined ? {} : { head: options.head }),
-        onProgress: bar.update,
       };
+      const explained = (onProgress: ProgressBar["update"]) =>
+        explain(model, prompt, { ...asked, onProgress });
       let report: ExplainReport;
       try {
-        report = explain(model, prompt, asked);
+        report = await withProgress("explaining", quiet, explained);
       } finally {
-        bar.stop();
         model.dispose();
       }
       const written = await writePage(report, options, terminal);
@@ -128,6 +127,7 @@ async function writePage(
 ): Promise<string | null> {
   if (html === false || (html === undefined && json)) return null;
   const { explainPicture } = await import("../viz/explain-page.ts");
-  const page = explainPicture(report).toPage();
-  return writeReport(page, html, terminal.cwd);
+  return withProgress("writing the report", quietFor(json, terminal), (onProgress) =>
+    writeReport(explainPicture(report, { onProgress }).toPage(), html, terminal.cwd),
+  );
 }

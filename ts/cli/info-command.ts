@@ -4,6 +4,7 @@ import { jsonText } from "./json-text.ts";
 import { loadModel, quietFor } from "./load-model.ts";
 import type { ModelSummary } from "./model-summary.ts";
 import type { Terminal } from "./program.ts";
+import { withProgress } from "./progress.ts";
 import { renderInfo, renderPoints } from "./render/model.ts";
 import { createStyle } from "./render/style.ts";
 
@@ -66,14 +67,18 @@ export function infoCommand(terminal: Terminal): Command {
       const { memory } = await import("../tensor/index.ts");
       const { parametersOf, pointsOf } = await import("./model-summary.ts");
       const before = memory().bytes;
-      const model = await loadModel(name, quietFor(options.json, terminal));
+      const quiet = quietFor(options.json, terminal);
+      const model = await loadModel(name, quiet);
+      const held = memory().bytes - before;
       const summary: ModelSummary = {
         version: 1,
         model: name,
         config: model.cfg,
-        memory: memory().bytes - before,
+        memory: held,
         parameters: parametersOf(model),
-        hookPoints: pointsOf(model),
+        hookPoints: await withProgress("looking at hook points", quiet, (update) =>
+          pointsOf(model, undefined, update),
+        ),
       };
       model.dispose();
       terminal.out(options.json ? `${jsonText(summary)}\n` : renderInfo(summary, styleOf(options, terminal)));
@@ -93,8 +98,11 @@ export function hooksCommand(terminal: Terminal): Command {
     .action(async (name: string, filter: string | undefined, options: Options) => {
       const { pointsOf } = await import("./model-summary.ts");
       const wanted = filter === undefined ? undefined : await filterOf(filter);
-      const model = await loadModel(name, quietFor(options.json, terminal));
-      const points = pointsOf(model, wanted);
+      const quiet = quietFor(options.json, terminal);
+      const model = await loadModel(name, quiet);
+      const points = await withProgress("looking at hook points", quiet, (update) =>
+        pointsOf(model, wanted, update),
+      );
       model.dispose();
       terminal.out(options.json ? `${jsonText(points)}\n` : renderPoints(points, styleOf(options, terminal)));
     });

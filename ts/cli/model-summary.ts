@@ -2,11 +2,11 @@
 
 import type { Glob } from "../hooks/names.ts";
 import type { NamesFilter } from "../hooks/selection.ts";
+import type { Progress } from "../models/forward-options.ts";
 import type { HookedTransformer } from "../models/hooked-transformer.ts";
 import type { TransformerConfig } from "../models/transformer-config.ts";
 import type { TransformerPoints } from "../models/transformer-points.ts";
 import { bytesOf } from "../tensor/bytes.ts";
-import { noGrad, type Tensor, tensor, tidy } from "../tensor/index.ts";
 
 /** A hook point and what passes it. */
 export interface PointSummary {
@@ -67,38 +67,35 @@ export function parametersOf(model: HookedTransformer): ModelSummary["parameters
  * The model's hook points with the shapes that they have in a run: the model runs on two tokens.
  *
  * @param filter a name, glob or expression; by default all points.
+ * @param onProgress is told how many blocks of all these runs are done.
  * @throws `unknown_hook` or `invalid_names_filter` for a filter that selects nothing.
  */
-export function pointsOf(model: HookedTransformer, filter?: string | RegExp): PointSummary[] {
-  return tidy(() =>
-    noGrad(() => {
-      const input = tensor([Array.from({ length: Math.min(2, model.cfg.n_ctx) }, () => 0)], {
-        dtype: "int64",
-      });
-      const wanted =
-        filter === undefined ? null : new Set(recorded(model, input, targetOf(model, filter)).keys());
-      // Points that are recorded only when named may change the axes of others: they have a run of their own.
-      const all = [...model.hookDict.values()];
-      const shapes = new Map([
-        ...recorded(
-          model,
-          input,
-          all.filter((point) => point.isDefault),
-        ),
-        ...recorded(
-          model,
-          input,
-          all.filter((point) => !point.isDefault),
-        ),
-      ]);
-      return [...model.hookDict].flatMap(([name, point]) => {
-        if (wanted !== null && !wanted.has(name)) return [];
-        const sizes = shapes.get(name);
-        const shape = point.axes.map((axis, i) => (ofInput.has(axis) ? null : (sizes?.[i] ?? null)));
-        return [{ name, axes: point.axes, shape, default: point.isDefault }];
-      });
-    }),
+export async function pointsOf(
+  model: HookedTransformer,
+  filter?: string | RegExp,
+  onProgress?: (progress: Progress) => void,
+): Promise<PointSummary[]> {
+  const all = [...model.hookDict.values()];
+  // Points that are recorded only when named may change the axes of others: they have a run of their own.
+  const runs: NamesFilter<TransformerPoints>[] = [true, false].map((isDefault) =>
+    all.filter((point) => point.isDefault === isDefault),
   );
+  if (filter !== undefined) runs.unshift(targetOf(model, filter));
+  const blocks = model.cfg.n_layers;
+  const recordings: Map<string, readonly number[]>[] = [];
+  for (const [run, points] of runs.entries()) {
+    const tell = ({ done }: Progress) =>
+      onProgress?.({ done: run * blocks + done, total: runs.length * blocks });
+    recordings.push(await recorded(model, points, tell));
+  }
+  const wanted = filter === undefined ? null : recordings.shift();
+  const shapes = new Map(recordings.flatMap((recording) => [...recording]));
+  return [...model.hookDict].flatMap(([name, point]) => {
+    if (wanted?.has(name) === false) return [];
+    const sizes = shapes.get(name);
+    const shape = point.axes.map((axis, i) => (ofInput.has(axis) ? null : (sizes?.[i] ?? null)));
+    return [{ name, axes: point.axes, shape, default: point.isDefault }];
+  });
 }
 
 /** What a names filter makes of a text that is only known at run time. */
@@ -108,12 +105,14 @@ function targetOf(model: HookedTransformer, filter: string | RegExp): NamesFilte
   return isGlob(filter) ? filter : [model.hookPoint(filter)];
 }
 
-function recorded(
+async function recorded(
   model: HookedTransformer,
-  input: Tensor,
   namesFilter: NamesFilter<TransformerPoints>,
-): Map<string, readonly number[]> {
-  const [, cache] = model.runWithCache(input, { namesFilter });
+  onProgress: (progress: Progress) => void,
+): Promise<Map<string, readonly number[]>> {
+  const ids = Array.from({ length: Math.min(2, model.cfg.n_ctx) }, () => 0);
+  const [logits, cache] = await model.runWithCacheAsync([ids], { namesFilter, onProgress });
+  logits.dispose();
   using activations = cache;
   return new Map([...activations].map(([name, activation]) => [name, activation.shape]));
 }

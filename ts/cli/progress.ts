@@ -4,14 +4,28 @@ import { SingleBar } from "cli-progress";
 import type { Progress } from "../models/forward-options.ts";
 import type { Terminal } from "./program.ts";
 
-/** How long work may take before a bar appears, in milliseconds. */
-const patience = 400;
+/** How long work takes before a bar appears, in milliseconds. */
+const patience = 1000;
 
 /** A bar that appears when work turns out to take long. */
 export interface ProgressBar {
   readonly update: (progress: Progress) => void;
   /** Takes the bar away. */
   readonly stop: () => void;
+}
+
+/** Does work called `label` with a bar, which is gone when the work is over, however that ends. */
+export async function withProgress<T>(
+  label: string,
+  terminal: Terminal,
+  work: (update: ProgressBar["update"]) => T | Promise<T>,
+): Promise<T> {
+  const bar = progressBar(label, terminal);
+  try {
+    return await work(bar.update);
+  } finally {
+    bar.stop();
+  }
 }
 
 /** A bar for work called `label`; nothing where nobody would see it. */
@@ -22,7 +36,7 @@ export function progressBar(label: string, { progress: stream }: Terminal): Prog
   return {
     update: ({ done, total }) => {
       if (bar === null) {
-        if (performance.now() - start < patience) return;
+        if (done >= total || performance.now() - start < patience) return;
         bar = new SingleBar({
           format: `${label} {bar} {percentage} %`,
           barCompleteChar: "█",

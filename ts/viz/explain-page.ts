@@ -2,7 +2,8 @@
 
 import type { ExplainReport } from "../analysis/explain-report.ts";
 import { hooklensError } from "../engine/errors.ts";
-import { requireObject } from "../tensor/arguments.ts";
+import type { Progress } from "../models/forward-options.ts";
+import { requireFunction, requireObject } from "../tensor/arguments.ts";
 import { describe } from "../tensor/base.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
 import { attentionBytes, attentionSection } from "./explain-attention.ts";
@@ -105,6 +106,11 @@ export interface ExplainPictureOptions {
    * @default 300_000
    */
   readonly maxBytes?: number;
+  /**
+   * Called before each level of detail that is tried, and at the end: `total` is how many levels there are. What it
+   * throws ends the work.
+   */
+  readonly onProgress?: (progress: Progress) => void;
 }
 
 /**
@@ -117,14 +123,23 @@ export interface ExplainPictureOptions {
  * ```
  */
 export function explainPicture(report: ExplainReport, options: ExplainPictureOptions = {}): Picture {
-  checkOptionKeys("explainPicture", options, ["maxBytes"]);
+  checkOptionKeys("explainPicture", options, ["maxBytes", "onProgress"]);
   requireReport(report);
-  const { maxBytes = 300_000 } = options;
+  const { maxBytes = 300_000, onProgress } = options;
   if (typeof maxBytes !== "number" || !(maxBytes > 0)) {
     throw hooklensError("invalid_argument", `maxBytes: expected a number above 0, got ${describe(maxBytes)}`);
   }
+  if (onProgress !== undefined) requireFunction("onProgress", onProgress);
+  const picture = fittingPicture(report, maxBytes, (done) => onProgress?.({ done, total: details.length }));
+  onProgress?.({ done: details.length, total: details.length });
+  return picture;
+}
+
+/** The picture with the most detail that fits; `tell` is told how many levels did not. */
+function fittingPicture(report: ExplainReport, maxBytes: number, tell: (tried: number) => void): Picture {
   const size = (picture: Picture) => new TextEncoder().encode(picture.toPage()).length;
-  for (const detail of details) {
+  for (const [tried, detail] of details.entries()) {
+    tell(tried);
     // Most of a page is attention; making a page that is far too large takes long.
     if (attentionBytes(report, detail) > maxBytes) continue;
     const picture = pictureOf(report, detail);
