@@ -29,6 +29,12 @@ const PARTS = [
   ["ts/tensor/", "Tensors"],
   ["ts/engine/engine.ts", "Tensors"],
   ["ts/engine/current.ts", "Starting the engine"],
+  ["ts/worker/remote-tensor.ts", "What stays in the worker"],
+  ["ts/worker/remote-cache.ts", "What stays in the worker"],
+  ["ts/worker/remote-model.ts", "What stays in the worker"],
+  ["ts/worker/remote.ts", "What stays in the worker"],
+  ["ts/worker/worker-hook.ts", "Functions of the worker"],
+  ["ts/worker/", "Starting a worker"],
 ];
 
 /**
@@ -84,7 +90,10 @@ export function load(app) {
   app.converter.on(
     Converter.EVENT_RESOLVE_BEGIN,
     (context) => {
-      for (const reflection of context.project.children ?? []) {
+      const modules = context.project.children ?? [];
+      for (const reflection of modules.flatMap(({ children }) => children ?? [])) {
+        // What another entry point exports too is documented there.
+        if (reflection.kindOf(ReflectionKind.Reference)) continue;
         // A class's own tag is about its members.
         reflection.comment?.removeTags("@category");
         const file = declarationOf(context, reflection)?.getSourceFile().fileName ?? "";

@@ -1,4 +1,8 @@
-/** hooklens: see and change every activation and every gradient inside a transformer. */
+/**
+ * hooklens: see and change every activation and every gradient inside a transformer.
+ *
+ * @module hooklens
+ */
 
 export { type ExplainOptions, explain } from "./analysis/explain.ts";
 export type {

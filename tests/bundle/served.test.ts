@@ -6,6 +6,7 @@ import { extname, join } from "node:path";
 import { type Browser, chromium } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CHROMIUM_FLAGS, chromiumPath } from "../../scripts/chromium.mjs";
+import { MODELS, serve } from "../loading/server.ts";
 import { compile, hasWasm, project, withVite } from "./bundlers.ts";
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -18,6 +19,9 @@ const TYPES: Readonly<Record<string, string>> = {
 /** What pages may do: run their own files and WebAssembly. */
 const POLICY =
   "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; worker-src 'self'; img-src data:";
+
+/** What a page may do that loads models from another site. */
+const OPEN_POLICY = POLICY.replace("connect-src 'self'", "connect-src 'self' http://127.0.0.1:*");
 
 const executablePath = chromiumPath();
 
@@ -35,7 +39,8 @@ describe.skipIf(!hasWasm || executablePath === undefined)("in Chromium", () => {
       const path = join(folder, new URL(request.url ?? "/", "http://localhost").pathname);
       if (!existsSync(path)) return response.writeHead(404).end();
       const type = TYPES[extname(path)] ?? "application/octet-stream";
-      const policy = path.includes("/vite-") ? { "content-security-policy": POLICY } : {};
+      const allowed = path.includes("/vite-other-site/") ? OPEN_POLICY : POLICY;
+      const policy = path.includes("/vite-") ? { "content-security-policy": allowed } : {};
       return response.writeHead(200, { "content-type": type, ...policy }).end(readFileSync(path));
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -51,8 +56,8 @@ describe.skipIf(!hasWasm || executablePath === undefined)("in Chromium", () => {
     remove?.();
   });
 
-  /** What a page logs until it has logged `lines` lines, or something has gone wrong. */
-  async function logged(address: string, lines: number, truncated = 0): Promise<string[]> {
+  /** What a page logs until it has logged `lines` lines or one like `last`, or nothing more for half a minute. */
+  async function logged(address: string, lines: number, truncated = 0, last?: RegExp): Promise<string[]> {
     const page = await browser.newPage();
     const said: string[] = [];
     let broken = truncated;
@@ -66,7 +71,8 @@ describe.skipIf(!hasWasm || executablePath === undefined)("in Chromium", () => {
     );
     page.on("pageerror", (error) => said.push(`ERROR ${error.message}`));
     await page.goto(`${base}/${address}`);
-    for (let waited = 0; waited < 600 && said.length < lines; waited++) await page.waitForTimeout(50);
+    const isDone = () => said.length >= lines || last?.test(said.at(-1) ?? "") === true;
+    for (let waited = 0; waited < 600 && !isDone(); waited++) await page.waitForTimeout(50);
     await page.close();
     return said;
   }
@@ -84,6 +90,17 @@ describe.skipIf(!hasWasm || executablePath === undefined)("in Chromium", () => {
   test("an engine that is cut off is told, and fetched again", async () => {
     await withVite(folder, "retry");
     expect(await logged("vite-retry/retry.html", 2, 1)).toEqual(["download_failed", "wasm 2"]);
+  });
+
+  test("a model of another site is loaded if that site lets pages read it, and what is missing is named", async () => {
+    await withVite(folder, "other-site");
+    const page = "vite-other-site/other-site.html";
+    await using open = await serve({ root: MODELS });
+    expect(await logged(`${page}#${open.url("induction")}`, 1)).toEqual(["loaded 2"]);
+    await using closed = await serve({ root: MODELS, cors: false });
+    const said = await logged(`${page}#${closed.url("induction")}`, 100, 0, /^download_failed/);
+    expect(said.at(-1)).toContain(`let pages of ${base} read its files (CORS: `);
+    expect(said.at(-1)).toContain(closed.url("induction/"));
   });
 
   test("modules with an import map run with nothing built", async () => {

@@ -22,6 +22,8 @@ export interface Behaviour {
   readonly lengths?: boolean;
   /** Whether it says which version of a file it has. */
   readonly etags?: boolean;
+  /** Whether pages of other sites may read its files. */
+  readonly cors?: boolean;
   /** Answers a request by itself; true if it did. */
   readonly instead?: (request: Seen, response: ServerResponse, nth: number) => boolean;
   /** Where files of a path are, in place of the fixtures. */
@@ -37,6 +39,13 @@ export interface Server {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** What lets pages of other sites read files, and see what else is said about them. */
+const CORS = {
+  "access-control-allow-origin": "*",
+  "access-control-allow-headers": "*",
+  "access-control-expose-headers": "content-length, content-range, etag",
+};
+
 function range(text: string | null, size: number): { start: number; end: number } | null {
   const found = /^bytes=(\d+)-(\d*)$/.exec(text ?? "");
   if (found === null) return null;
@@ -45,7 +54,7 @@ function range(text: string | null, size: number): { start: number; end: number 
 }
 
 export async function serve(behaviour: Behaviour = {}): Promise<Server> {
-  const { ranges = true, lengths = true, etags = true, instead, root = GOLDEN } = behaviour;
+  const { ranges = true, lengths = true, etags = true, cors = true, instead, root = GOLDEN } = behaviour;
   const seen: Seen[] = [];
   const sent = { bytes: 0 };
   const server = createServer((request: IncomingMessage, response: ServerResponse) => {
@@ -53,6 +62,11 @@ export async function serve(behaviour: Behaviour = {}): Promise<Server> {
     const one = { method: request.method ?? "", path, range: request.headers.range ?? null };
     const nth = seen.filter((other) => other.path === path && other.method === one.method).length;
     seen.push(one);
+    if (cors) for (const [name, value] of Object.entries(CORS)) response.setHeader(name, value);
+    if (one.method === "OPTIONS") {
+      response.writeHead(204).end();
+      return;
+    }
     if (instead?.(one, response, nth)) return;
     const file = join(root, normalize(path));
     if (!existsSync(file) || !statSync(file).isFile()) {

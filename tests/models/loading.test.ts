@@ -197,3 +197,30 @@ describe("dtypes", () => {
     },
   );
 });
+
+test("a model that was saved and loaded frees its weights when it is disposed", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "hooklens-dispose-"));
+  try {
+    const path = join(folder, "state.safetensors");
+    const model = HookedTransformer.fromConfig({
+      n_layers: 1,
+      d_model: 64,
+      n_ctx: 16,
+      d_head: 16,
+      d_vocab: 20_000,
+      act_fn: "gelu",
+      seed: 1,
+    });
+    // The embedding and the unembedding.
+    const weights = 2 * 20_000 * 64 * 4;
+    const before = memory();
+    await model.save(path);
+    await model.load(path);
+    expect(memory().tensors).toBe(before.tensors);
+    expect(memory().bytes - before.bytes).toBeLessThan(0.01 * weights);
+    model.dispose();
+    expect(before.bytes - memory().bytes).toBeGreaterThanOrEqual(weights);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});

@@ -1,5 +1,6 @@
 /** From an address to a compiled module, with every way in which that goes wrong told apart. */
 
+import { noAnswer } from "../platform/no-answer.ts";
 import type { WasmSource } from "./current.ts";
 import { type HooklensError, hooklensError } from "./errors.ts";
 import { webAssembly } from "./web-assembly.ts";
@@ -100,12 +101,7 @@ async function fetched(address: string | URL): Promise<WebAssembly.Module> {
   try {
     response = await fetch(address);
   } catch (error) {
-    throw refused(
-      from,
-      `there is no connection, or the server allows no other site (${messageOf(error)})`,
-      {},
-      error,
-    );
+    throw refused(from, `${noAnswer(address)} (${messageOf(error)})`, {}, error);
   }
   return ofResponse(from, response);
 }

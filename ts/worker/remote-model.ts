@@ -30,7 +30,10 @@ export type AnyTensor = RemoteTensor | Tensor;
 export type RemoteInput = string | readonly string[] | Ids | AnyTensor;
 
 /** An intervention as data, with the tensors that it refers to by number. */
-export type RemoteSpec = InterventionSpec & { readonly tensors?: readonly AnyTensor[] };
+export type RemoteSpec = InterventionSpec & {
+  /** What the numbers of tensors in the data refer to. */
+  readonly tensors?: readonly AnyTensor[];
+};
 
 /** What can be attached to a point of a worker's model: an edit, as an object or as data, or a function of a module. */
 export type RemoteHook = Intervention | RemoteSpec | ModuleFunction;

@@ -64,10 +64,15 @@ export class RemoteTensor<Axes extends AnyAxes = AnyAxes, D extends DType = DTyp
   }
 }
 
+/** What `returnType: "both"` gives. */
+interface HasLogits {
+  readonly logits: unknown;
+}
+
 /** What a function of the library gives, with the worker's tensors in the place of tensors. */
 export type Remotely<T> =
   T extends Tensor<infer Axes, infer D>
     ? RemoteTensor<Axes, D>
-    : T extends readonly unknown[] | { readonly logits: unknown }
+    : T extends readonly unknown[] | HasLogits
       ? { [Key in keyof T]: Remotely<T[Key]> }
       : T;

@@ -15,7 +15,9 @@ import { ModuleFunction, type ModuleHookOptions, moduleHook } from "./worker-hoo
 
 /** A worker of a page or of Node, made by someone else. */
 export interface WorkerLike {
+  /** Sends a message, and the buffers that move with it. */
   postMessage(message: unknown, transfer?: ArrayBuffer[]): void;
+  /** Ends it at once. */
   terminate(): unknown;
 }
 

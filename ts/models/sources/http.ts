@@ -1,6 +1,7 @@
 /** Requests for files, asked again where that is safe: nothing but reading ever is requested. Internal. */
 
 import { type HooklensError, hooklensError } from "../../engine/errors.ts";
+import { noAnswer } from "../../platform/no-answer.ts";
 
 /** What asks a server. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
@@ -108,7 +109,7 @@ export async function ask(
       if (await attempts.another()) continue;
       throw downloadFailed(
         url,
-        `there is no connection, or the server allows no other site (${messageOf(error)})`,
+        `${noAnswer(url)} (${messageOf(error)})`,
         { attempts: attempts.failed },
         error,
       );
