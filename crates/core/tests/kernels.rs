@@ -252,6 +252,48 @@ fn attention_in_one_pass_agrees_with_attention_in_steps() {
     }
 }
 
+/// So that writing token after token with a cache gives what a forward over all of them gives.
+#[test]
+fn a_row_has_the_same_bits_alone_as_among_others() {
+    if instructions() == "baseline" {
+        return;
+    }
+    let bits = |x: &Tensor| -> Vec<u32> { x.to_vec::<f32>().unwrap().into_iter().map(f32::to_bits).collect() };
+    for [m, n, k] in [[13, 5, 7], [24, 33, 64], [40, 1500, 600], [12, 100, 1100], [30, 700, 513]] {
+        let x = Tensor::from_slice(&numbers(m * k, 1), &[m, k]).unwrap();
+        let w = Tensor::from_slice(&numbers(k * n, 2), &[k, n]).unwrap();
+        let turned = Tensor::from_slice(&numbers(k * n, 2), &[n, k]).unwrap();
+        let bias = Tensor::from_slice(&numbers(n, 3), &[n]).unwrap();
+        let products: [(&str, Function); 3] = [
+            ("in rows", Box::new(|x| x[0].matmul(&x[1]))),
+            ("in columns", Box::new(|x| x[0].matmul(&x[2].transpose(0, 1)?))),
+            ("with a bias", Box::new(|x| x[0].linear(&x[2], Some(&x[3])))),
+        ];
+        for (name, product) in products {
+            let of = |x: Tensor| product(&[x, w.clone(), turned.clone(), bias.clone()]).unwrap();
+            let whole = bits(&of(x.clone()));
+            for row in [0, 1, m / 2, m - 1] {
+                let alone = bits(&of(x.narrow(0, row as i64, 1).unwrap()));
+                assert!(alone == whole[row * n..][..n], "[{m}, {k}] @ [{k}, {n}] {name}: row {row}");
+            }
+        }
+    }
+    for (len, d) in [(9, 8), (40, 64), (300, 33)] {
+        let heads = |seed| Tensor::from_slice(&numbers(3 * len * d, seed), &[1, 3, len, d]).unwrap();
+        let (q, k, v) = (heads(1), heads(2), heads(3));
+        let causal = AttentionOptions { is_causal: true, ..AttentionOptions::default() };
+        let whole = q.scaled_dot_product_attention(&k, &v, None, causal).unwrap();
+        for at in [0, 1, len / 2, len - 1] {
+            // A token after those before it, which see nothing of what comes later.
+            let to = |x: &Tensor| x.narrow(2, 0, at + 1).unwrap();
+            let one = |x: &Tensor| x.narrow(2, at as i64, 1).unwrap();
+            let options = AttentionOptions::default();
+            let alone = one(&q).scaled_dot_product_attention(&to(&k), &to(&v), None, options).unwrap();
+            assert!(bits(&alone) == bits(&one(&whole)), "attention of {len} by {d}: position {at}");
+        }
+    }
+}
+
 #[test]
 fn attention_passes_nan_on_like_the_products_that_it_is_made_of() {
     let nan_at = |wanted: usize, seed: usize| {

@@ -55,8 +55,10 @@ impl RotaryScaling {
                 Self::Dynamic { factor: required("factor")?, original_ctx: n_ctx }
             }
             "yarn" => {
-                if context.base == 1.0 || !context.period.is_multiple_of(2) {
-                    let detail = format!("'yarn' needs an even number of features, got {}", context.period);
+                // Of three features transformers' ramp has one step, which holds for both pairs; with other odd numbers it
+                // has as many steps as nothing else has, and transformers fails too.
+                if context.base == 1.0 || !(context.period.is_multiple_of(2) || context.period == 3) {
+                    let detail = format!("'yarn' needs an even number of features or three, got {}", context.period);
                     return Err(unsupported("rope_type", detail + ", and a rope_theta other than 1"));
                 }
                 let factor = match read.is_null("factor") {

@@ -109,8 +109,10 @@ impl RotaryScaling {
                 let (low, high) = (low.max(0.0), high.min(period as f64 - 1.0));
                 // A ramp of no width would divide by zero.
                 let width = if low == high { 0.001 } else { high - low };
+                // Of an odd number of features the last pair has no step of its own.
+                let last = (period / 2).saturating_sub(1);
                 each(&|m| {
-                    let kept = 1.0 - ((m as f32 - low as f32) / width as f32).clamp(0.0, 1.0);
+                    let kept = 1.0 - ((m.min(last) as f32 - low as f32) / width as f32).clamp(0.0, 1.0);
                     let slow = 1.0 / (*factor as f32 * inverse_speed(m));
                     slow * (1.0 - kept) + 1.0 / inverse_speed(m) * kept
                 })

@@ -260,6 +260,8 @@ impl RotaryTable {
         if width == self.dim {
             return Ok(joined);
         }
-        Ok(CT::cat(&[&joined, &x.narrow(last, self.dim, width - self.dim)?], last)?)
+        let rest = x.narrow(last, self.dim, width - self.dim)?;
+        // In rows, as attention in one pass reads them; candle's own joins the last axis by turning it to the front.
+        Ok(Tensor::cat(&[Tensor::constant(joined)?, Tensor::constant(rest)?], -1)?.data().clone())
     }
 }

@@ -197,6 +197,7 @@ fn what_is_not_implemented_is_refused_by_its_key() {
         ),
         ("gpt_neox", json!({ "rope_parameters": null, "rotary_pct": 1.5 }), "rotary_pct"),
         ("gpt_neox", rope(json!({ "rope_type": "dynamic", "factor": 2.0 })), "rope_type"),
+        ("gpt_neox", rope(json!({ "rope_type": "yarn", "factor": 2.0, "partial_rotary_factor": 0.2 })), "rope_type"),
         ("gpt_neox", json!({ "rope_parameters": null, "rotary_emb_base": 0 }), "rotary_emb_base"),
     ];
     for (name, changes, key) in cases {

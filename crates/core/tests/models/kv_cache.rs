@@ -4,11 +4,13 @@ use crate::variants::{assert_close, logits, model, variants};
 use hooklens_core::autograd::no_grad;
 use hooklens_core::hooks::{AddOptions, CacheStore, CallSite, CallbackId, CaptureOptions, Direction, HookBody};
 use hooklens_core::hooks::{HookFilter, Trampoline};
-use hooklens_core::models::{ForwardRequest, GenerationRequest, KvCache, Model, ReturnType};
+use hooklens_core::models::{ForwardRequest, GenerationRequest, KvCache, LoadOptions, Model, ReturnType};
 use hooklens_core::ops::Scalar;
+use hooklens_core::tensor::instructions;
 use hooklens_core::weights::Steps;
 use hooklens_core::{Error, Result, Tensor};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Two rows of nine; the first three tokens of the second are padding where a mask says so.
@@ -90,6 +92,44 @@ fn pieces_of_any_size_give_the_logits_of_the_whole() {
                 assert_eq!(kept, if padded { mask() } else { vec![1; 2 * WIDTH] });
             }
         }
+    }
+}
+
+/// Where products and attention are ours: each sums in one order, however many tokens come at once.
+#[test]
+fn tokens_one_by_one_have_the_bits_of_the_whole() {
+    if instructions() == "baseline" {
+        return;
+    }
+    const LENGTH: usize = 20;
+    let fixture = |name: &str| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/golden").join(name);
+        Model::load(&folder, &LoadOptions::default()).unwrap()
+    };
+    let windows = json!({
+        "n_ctx": LENGTH, "n_key_value_heads": 2, "positional_embedding_type": "rotary", "rotary_dim": 2,
+        "use_local_attn": true, "window_size": 3, "attn_types": ["local", "global"], "normalization_type": "RMS",
+    });
+    let models = [
+        ("plain", model(&json!({ "n_ctx": LENGTH }))),
+        ("windows", model(&windows)),
+        ("gpt2", fixture("gpt2")),
+        ("gpt_neox", fixture("gpt_neox")),
+        ("llama", fixture("llama")),
+    ];
+    let ids: Vec<i64> = (0..LENGTH as i64).map(|i| i * i % 13).collect();
+    let row = |from: usize, to: usize| Tensor::from_slice(&ids[from..to], &[1, to - from]).unwrap();
+    for (name, model) in models {
+        let expected = logits(&model, ForwardRequest::new(row(0, LENGTH)));
+        let cache = model.new_cache(1, None).unwrap();
+        let ends = std::iter::once(14).chain(15..=LENGTH);
+        let pieces = ends.scan(0, |start, end| {
+            let piece = row(*start, end);
+            *start = end;
+            Some(no_grad(|| model.forward(on(&cache, piece))).unwrap().logits.unwrap())
+        });
+        let got: Vec<f64> = Tensor::cat(&pieces.collect::<Vec<_>>(), 1).unwrap().to_vec().unwrap();
+        assert!(got == expected, "{name}");
     }
 }
 

@@ -56,6 +56,17 @@ fn yarn_slows_slow_pairs() {
         (31, 3.02351143e-7),
     ];
     assert_speeds(&rotary(64, 150_000.0, scaling), 1, &expected);
+    // Three of seven features, as transformers 5.23 rotates them: both pairs are kept.
+    let scaling = RotaryScaling::Yarn {
+        factor: 4.0,
+        beta_fast: 32.0,
+        beta_slow: 1.0,
+        original_ctx: 16.0,
+        truncate: true,
+        attention_factor: 1.138_629_436_111_989,
+    };
+    let three = RotaryConfig { period: 3, ..rotary(4, 10_000.0, scaling) };
+    assert_speeds(&three, 1, &[(0, 1.0), (1, 0.002154434332624078)]);
 }
 
 #[test]

@@ -2,11 +2,13 @@
 //!
 //! A head's keys and values are laid out once for the tiles of [`super::product`], from whatever they are stored in;
 //! queries then go through a tile's rows at a time. Keys that none of those rows sees are neither multiplied nor
-//! weighted. For a few queries (a token after many) nothing is laid out: keys and values are read once, as they are.
+//! weighted. For a few queries (a token after many) keys are laid out in passing and values are read as they are. All sums
+//! are in the same order, so that a token's result does not depend on how many come with it.
 
 use super::attention::{Sight, softmax_row};
-use super::math::{fma, sum};
+use super::math::sum;
 use super::product::{Ahead, Right, Start, Strided, TILE, Tile, pack_right, pack_strip, run_tile};
+use super::vectors::scaled_sum;
 use super::{Kernel, run};
 use crate::tensor::threads::share;
 use half::slice::HalfFloatSliceExt;
@@ -162,7 +164,7 @@ pub(crate) unsafe fn attend<'a, T: Stored + 'a>(
         ROOM.with_borrow_mut(|room| {
             let piece = Piece { shape, head, rows, out: results.at.wrapping_add(first), stride: results.stride };
             // SAFETY: as promised by the caller.
-            unsafe { if piece.rows.len() <= FEW { piece.few(room) } else { piece.tiles(tile, room) } }
+            unsafe { if piece.rows.len() <= FEW { piece.few(tile, room) } else { piece.tiles(tile, room) } }
         });
     });
 }
@@ -226,19 +228,20 @@ impl<T: Stored> Piece<'_, T> {
         run(Softmax { row, or_zeros: self.shape.or_zeros });
     }
 
-    /// Queries one by one.
+    /// Queries one by one, with the sums in the order of [`Self::tiles`].
     ///
     /// # Safety
     /// As of [`attend`].
-    unsafe fn few(self, room: &mut Room) {
-        let Room { wide, scores, strip, .. } = room;
+    unsafe fn few(self, tile: Tile, room: &mut Room) {
+        let Room { wide, keys: laid, scores, strip, .. } = room;
         let skip = self.may_skip(wide);
         let weighed = self.weighed(&self.rows, skip);
         let (first, keys, width) = (weighed.start, weighed.len(), self.head.v.width);
         scores.clear();
         scores.resize(self.rows.len() * keys, 0.0);
-        let count = self.rows.len();
+        let (count, lanes) = (self.rows.len(), tile.columns());
         let d = self.head.q.width;
+        grow(laid, d * lanes);
         let queries = {
             let (q, stride) = T::rows(self.head.q, self.rows.clone(), wide);
             strip.clear();
@@ -247,10 +250,15 @@ impl<T: Stored> Piece<'_, T> {
         };
         for at in (0..keys).step_by(BLOCK) {
             let block = at..keys.min(at + BLOCK);
-            let (k, stride) = T::rows(self.head.k, first + block.start..first + block.end, wide);
-            for i in 0..count {
-                let (x, out) = (&queries[i * d..][..d], &mut scores[i * keys..][block.clone()]);
-                run(Dots { x, rows: k, stride, out });
+            let (data, column) = T::rows(self.head.k, first + block.start..first + block.end, wide);
+            let k = Strided { data, row: 1, column };
+            for s in (0..block.len()).step_by(lanes) {
+                let columns = s..block.len().min(s + lanes);
+                pack_right(tile, k, 0..d, columns.clone(), &mut laid[..d * lanes]);
+                for i in 0..count {
+                    let out = &mut scores[i * keys + at..][columns.clone()];
+                    scaled_sum(&queries[i * d..][..d], laid, lanes, out);
+                }
             }
         }
         for (i, row) in self.rows.clone().enumerate() {
@@ -264,7 +272,7 @@ impl<T: Stored> Piece<'_, T> {
             for (i, row) in self.rows.clone().enumerate() {
                 // SAFETY: as promised by the caller; the row was just written.
                 let out = unsafe { std::slice::from_raw_parts_mut(self.out.add(row * self.stride), width) };
-                super::vectors::scaled_sum(&scores[i * keys..][block.clone()], v, stride, out);
+                scaled_sum(&scores[i * keys..][block.clone()], v, stride, out);
             }
         }
     }
@@ -394,39 +402,5 @@ impl Kernel for Softmax<'_> {
     #[inline(always)]
     fn call<const FMA: bool>(self) {
         softmax_row::<FMA>(self.row, self.or_zeros);
-    }
-}
-
-/// Inner products of a vector with rows.
-struct Dots<'a> {
-    x: &'a [f32],
-    rows: &'a [f32],
-    stride: usize,
-    out: &'a mut [f32],
-}
-
-impl Kernel for Dots<'_> {
-    #[inline(always)]
-    fn call<const FMA: bool>(self) {
-        const LANES: usize = 16;
-        let (blocks, rest) = self.x.as_chunks::<LANES>();
-        for (i, out) in self.out.iter_mut().enumerate() {
-            let row = &self.rows[i * self.stride..][..self.x.len()];
-            let (row_blocks, row_rest) = row.as_chunks::<LANES>();
-            let mut lanes = [0f32; LANES];
-            for (x, y) in blocks.iter().zip(row_blocks) {
-                for l in 0..LANES {
-                    lanes[l] = fma::<FMA>(x[l], y[l], lanes[l]);
-                }
-            }
-            let mut width = LANES / 2;
-            while width > 0 {
-                for l in 0..width {
-                    lanes[l] += lanes[l + width];
-                }
-                width /= 2;
-            }
-            *out = rest.iter().zip(row_rest).fold(lanes[0], |total, (x, y)| fma::<FMA>(*x, *y, total));
-        }
     }
 }

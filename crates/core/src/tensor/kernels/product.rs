@@ -40,6 +40,13 @@ pub(crate) type Finish<'a> = &'a (dyn Fn(usize, &mut [f32]) + Sync);
 const GROUP: usize = 128;
 /// Length of a block of the inner dimension.
 const DEPTH: usize = 512;
+/// How long the blocks of an inner dimension are: about the same length each. However many rows there are, each block is
+/// summed from zero, one product after the other, and then added to what came before: so a row has the same bits in a
+/// product of its own as beside others, and a token after others those that it has among them.
+fn block_len(k: usize) -> usize {
+    k.div_ceil(k.div_ceil(DEPTH).max(1))
+}
+
 /// Below this many multiplications a second thread costs more than it gains: waking it takes 10 to 25 µs.
 const PARALLEL: usize = 1 << 21;
 /// The same for one row, which waits for memory.
@@ -173,7 +180,7 @@ pub(crate) fn multiply(
     let parallel = if m == 1 { PARALLEL_ROW } else { PARALLEL };
     let threads = if m * n * k >= parallel { rayon::current_num_threads() } else { 1 };
     if m == 1 {
-        one_row([n, k], a, b, bias, finish, out, threads);
+        one_row(tile, [n, k], a, b, bias, finish, out, threads);
         return true;
     }
     let packed = pack_left(tile, [m, k], a, threads);
@@ -219,8 +226,7 @@ impl Job<'_> {
         let (tile_rows, tile_columns) = (self.tile.rows(), self.tile.columns());
         let strips = columns.len().div_ceil(tile_columns);
         PACKED.with_borrow_mut(|packed| {
-            // Blocks of about the same length.
-            let block = self.k.div_ceil(self.k.div_ceil(DEPTH));
+            let block = block_len(self.k);
             let mut depth = 0;
             while depth < self.k {
                 let len = block.min(self.k - depth);

@@ -1,6 +1,6 @@
-//! Sums of scaled rows, and inner products.
+//! Sums of scaled rows.
 
-use super::math::{fma, sum};
+use super::math::fma;
 use super::{Kernel, run};
 
 struct ScaledSum<'a> {
@@ -34,27 +34,7 @@ impl Kernel for ScaledSum<'_> {
     }
 }
 
-/// Adds `Σ x[l] rows[l]` to `out`; row `l` starts at element `l * stride` and has at least as many elements as `out`.
+/// Adds `Σ x[l] rows[l]` to `out`, one row after the other; row `l` starts at element `l * stride` and has at least as many elements as `out`.
 pub(super) fn scaled_sum(x: &[f32], rows: &[f32], stride: usize, out: &mut [f32]) {
     run(ScaledSum { x, rows, stride, out });
-}
-
-struct Dot<'a> {
-    x: &'a [f32],
-    y: &'a [f32],
-    out: &'a mut f32,
-}
-
-impl Kernel for Dot<'_> {
-    #[inline(always)]
-    fn call<const FMA: bool>(self) {
-        *self.out = sum([self.x, self.y], |[x, y]| x * y);
-    }
-}
-
-/// `Σ x[i] y[i]`.
-pub(super) fn dot(x: &[f32], y: &[f32]) -> f32 {
-    let mut out = 0.0;
-    run(Dot { x, y, out: &mut out });
-    out
 }
