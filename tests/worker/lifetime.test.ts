@@ -1,6 +1,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { LoadProgress } from "../../ts/index.ts";
 import { type EngineWorker, moduleHook, type RemoteTransformer, startWorker } from "../../ts/worker-node.ts";
 import { CONFIG, TOKENS } from "./small.ts";
 import { start, thread } from "./start.ts";
@@ -33,14 +34,16 @@ describe("progress", () => {
   });
 
   test("is told while a model loads", async () => {
-    let last: { done: number; total: number } | undefined;
+    const seen: LoadProgress[] = [];
     using _ = await worker.HookedTransformer.fromPretrained("builtin:tiny", {
       onProgress: (progress) => {
-        last = progress;
+        seen.push(progress);
       },
     });
-    expect(last?.total).toBeGreaterThan(100_000);
-    expect(last?.done).toBe(last?.total);
+    const total = seen.at(-1)?.total ?? 0;
+    expect(total).toBeGreaterThan(100_000);
+    expect(seen.at(-1)).toEqual({ done: total, total, phase: "model" });
+    for (const { done, phase } of seen) expect(phase).toBe(done < total ? "weights" : "model");
   });
 
   test("that throws ends the call with what it threw", async () => {
