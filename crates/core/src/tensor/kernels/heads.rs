@@ -2,12 +2,12 @@
 //!
 //! A head's keys and values are laid out once for the tiles of [`super::product`], from whatever they are stored in;
 //! queries then go through a tile's rows at a time. Keys that none of those rows sees are neither multiplied nor
-//! weighted. For a few queries (a token after many) keys are laid out in passing and values are read as they are. All sums
+//! weighted. For a few queries (a token after many) nothing is laid out: keys and values are read once, as they are. All sums
 //! are in the same order, so that a token's result does not depend on how many come with it.
 
 use super::attention::{Sight, softmax_row};
 use super::math::sum;
-use super::product::{Ahead, Right, Start, Strided, TILE, Tile, pack_right, pack_strip, run_tile};
+use super::product::{Ahead, Right, Start, Strided, TILE, Tile, inner_products, pack_right, pack_strip, run_tile};
 use super::vectors::scaled_sum;
 use super::{Kernel, run};
 use crate::tensor::threads::share;
@@ -164,7 +164,7 @@ pub(crate) unsafe fn attend<'a, T: Stored + 'a>(
         ROOM.with_borrow_mut(|room| {
             let piece = Piece { shape, head, rows, out: results.at.wrapping_add(first), stride: results.stride };
             // SAFETY: as promised by the caller.
-            unsafe { if piece.rows.len() <= FEW { piece.few(tile, room) } else { piece.tiles(tile, room) } }
+            unsafe { if piece.rows.len() <= FEW { piece.few(room) } else { piece.tiles(tile, room) } }
         });
     });
 }
@@ -232,16 +232,15 @@ impl<T: Stored> Piece<'_, T> {
     ///
     /// # Safety
     /// As of [`attend`].
-    unsafe fn few(self, tile: Tile, room: &mut Room) {
-        let Room { wide, keys: laid, scores, strip, .. } = room;
+    unsafe fn few(self, room: &mut Room) {
+        let Room { wide, scores, strip, .. } = room;
         let skip = self.may_skip(wide);
         let weighed = self.weighed(&self.rows, skip);
         let (first, keys, width) = (weighed.start, weighed.len(), self.head.v.width);
         scores.clear();
         scores.resize(self.rows.len() * keys, 0.0);
-        let (count, lanes) = (self.rows.len(), tile.columns());
+        let count = self.rows.len();
         let d = self.head.q.width;
-        grow(laid, d * lanes);
         let queries = {
             let (q, stride) = T::rows(self.head.q, self.rows.clone(), wide);
             strip.clear();
@@ -252,13 +251,8 @@ impl<T: Stored> Piece<'_, T> {
             let block = at..keys.min(at + BLOCK);
             let (data, column) = T::rows(self.head.k, first + block.start..first + block.end, wide);
             let k = Strided { data, row: 1, column };
-            for s in (0..block.len()).step_by(lanes) {
-                let columns = s..block.len().min(s + lanes);
-                pack_right(tile, k, 0..d, columns.clone(), &mut laid[..d * lanes]);
-                for i in 0..count {
-                    let out = &mut scores[i * keys + at..][columns.clone()];
-                    scaled_sum(&queries[i * d..][..d], laid, lanes, out);
-                }
+            for i in 0..count {
+                inner_products(&queries[i * d..][..d], d, k, &mut scores[i * keys..][block.clone()]);
             }
         }
         for (i, row) in self.rows.clone().enumerate() {

@@ -13,6 +13,7 @@ mod row;
 mod x86;
 
 pub(super) use packing::{pack_right, pack_strip};
+pub(super) use row::inner_products;
 
 use super::instructions::Instructions;
 use crate::tensor::threads::share;
@@ -180,7 +181,7 @@ pub(crate) fn multiply(
     let parallel = if m == 1 { PARALLEL_ROW } else { PARALLEL };
     let threads = if m * n * k >= parallel { rayon::current_num_threads() } else { 1 };
     if m == 1 {
-        one_row(tile, [n, k], a, b, bias, finish, out, threads);
+        one_row([n, k], a, b, bias, finish, out, threads);
         return true;
     }
     let packed = pack_left(tile, [m, k], a, threads);

@@ -1,6 +1,6 @@
 //! The inner tiles of products, in AVX2 and AVX-512.
 
-use super::{Ahead, Start};
+use super::{Ahead, LINE, Start};
 use std::arch::x86_64::*;
 
 macro_rules! tile_kernel {
@@ -114,6 +114,79 @@ tile_kernel!(
     _mm256_fmadd_ps
 );
 
+/// Adds `Σ x[l] b[l + j apart]`, summed from zero one `l` after the other, to `out[j]`, for 8 `G` columns `j`: they are
+/// turned eight by eight in registers, and their sums stay there. What is `ahead` is fetched meanwhile, as many lines as
+/// are multiplied.
+///
+/// # Safety
+/// `x` is valid for `len` elements, `b` for `len` at each column, `out` for as many elements as there are columns.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn columns<const G: usize>(
+    len: usize,
+    x: *const f32,
+    b: *const f32,
+    apart: usize,
+    out: *mut f32,
+    mut ahead: *const f32,
+) {
+    // SAFETY: the caller's promises cover every access.
+    unsafe {
+        let mut totals = [_mm256_setzero_ps(); G];
+        // A line of the cache of each column at a time: columns are often so far apart that few lines stay together.
+        let lines = len / LINE;
+        for line in 0..lines {
+            for (g, total) in totals.iter_mut().enumerate() {
+                let at = b.add(8 * g * apart + line * LINE);
+                for half in [0, 8] {
+                    for _ in 0..4 {
+                        _mm_prefetch::<_MM_HINT_T1>(ahead.cast());
+                        ahead = ahead.wrapping_add(LINE);
+                    }
+                    let turned = turn(std::array::from_fn(|j| _mm256_loadu_ps(at.add(j * apart + half))));
+                    for (i, column) in turned.into_iter().enumerate() {
+                        *total = _mm256_fmadd_ps(_mm256_set1_ps(*x.add(line * LINE + half + i)), column, *total);
+                    }
+                }
+            }
+        }
+        for l in lines * LINE..len {
+            for (g, total) in totals.iter_mut().enumerate() {
+                let at = |j: usize| *b.add((8 * g + j) * apart + l);
+                let column = _mm256_setr_ps(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7));
+                *total = _mm256_fmadd_ps(_mm256_set1_ps(*x.add(l)), column, *total);
+            }
+        }
+        for (g, total) in totals.into_iter().enumerate() {
+            let out = out.add(8 * g);
+            _mm256_storeu_ps(out, _mm256_add_ps(total, _mm256_loadu_ps(out)));
+        }
+    }
+}
+
+/// Eight rows of eight as eight columns.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn turn([a, b, c, d, e, f, g, h]: [__m256; 8]) -> [__m256; 8] {
+    let (ab0, ab1) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+    let (cd0, cd1) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+    let (ef0, ef1) = (_mm256_unpacklo_ps(e, f), _mm256_unpackhi_ps(e, f));
+    let (gh0, gh1) = (_mm256_unpacklo_ps(g, h), _mm256_unpackhi_ps(g, h));
+    let (ad0, ad1) = (_mm256_shuffle_ps::<0x44>(ab0, cd0), _mm256_shuffle_ps::<0xee>(ab0, cd0));
+    let (ad2, ad3) = (_mm256_shuffle_ps::<0x44>(ab1, cd1), _mm256_shuffle_ps::<0xee>(ab1, cd1));
+    let (eh0, eh1) = (_mm256_shuffle_ps::<0x44>(ef0, gh0), _mm256_shuffle_ps::<0xee>(ef0, gh0));
+    let (eh2, eh3) = (_mm256_shuffle_ps::<0x44>(ef1, gh1), _mm256_shuffle_ps::<0xee>(ef1, gh1));
+    [
+        _mm256_permute2f128_ps::<0x20>(ad0, eh0),
+        _mm256_permute2f128_ps::<0x20>(ad1, eh1),
+        _mm256_permute2f128_ps::<0x20>(ad2, eh2),
+        _mm256_permute2f128_ps::<0x20>(ad3, eh3),
+        _mm256_permute2f128_ps::<0x31>(ad0, eh0),
+        _mm256_permute2f128_ps::<0x31>(ad1, eh1),
+        _mm256_permute2f128_ps::<0x31>(ad2, eh2),
+        _mm256_permute2f128_ps::<0x31>(ad3, eh3),
+    ]
+}
+
 /// Eight rows of eight elements, `from_stride` apart, into eight columns.
 ///
 /// # Safety
@@ -122,25 +195,9 @@ tile_kernel!(
 pub(super) unsafe fn transpose(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
     // SAFETY: as promised by the caller.
     unsafe {
-        let row = |i: usize| _mm256_loadu_ps(from.add(i * from_stride));
-        let (a, b, c, d) = (row(0), row(1), row(2), row(3));
-        let (e, f, g, h) = (row(4), row(5), row(6), row(7));
-        let (ab0, ab1) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
-        let (cd0, cd1) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
-        let (ef0, ef1) = (_mm256_unpacklo_ps(e, f), _mm256_unpackhi_ps(e, f));
-        let (gh0, gh1) = (_mm256_unpacklo_ps(g, h), _mm256_unpackhi_ps(g, h));
-        let (ad0, ad1) = (_mm256_shuffle_ps::<0x44>(ab0, cd0), _mm256_shuffle_ps::<0xee>(ab0, cd0));
-        let (ad2, ad3) = (_mm256_shuffle_ps::<0x44>(ab1, cd1), _mm256_shuffle_ps::<0xee>(ab1, cd1));
-        let (eh0, eh1) = (_mm256_shuffle_ps::<0x44>(ef0, gh0), _mm256_shuffle_ps::<0xee>(ef0, gh0));
-        let (eh2, eh3) = (_mm256_shuffle_ps::<0x44>(ef1, gh1), _mm256_shuffle_ps::<0xee>(ef1, gh1));
-        let store = |i: usize, x: __m256| _mm256_storeu_ps(to.add(i * to_stride), x);
-        store(0, _mm256_permute2f128_ps::<0x20>(ad0, eh0));
-        store(1, _mm256_permute2f128_ps::<0x20>(ad1, eh1));
-        store(2, _mm256_permute2f128_ps::<0x20>(ad2, eh2));
-        store(3, _mm256_permute2f128_ps::<0x20>(ad3, eh3));
-        store(4, _mm256_permute2f128_ps::<0x31>(ad0, eh0));
-        store(5, _mm256_permute2f128_ps::<0x31>(ad1, eh1));
-        store(6, _mm256_permute2f128_ps::<0x31>(ad2, eh2));
-        store(7, _mm256_permute2f128_ps::<0x31>(ad3, eh3));
+        let columns = turn(std::array::from_fn(|i| _mm256_loadu_ps(from.add(i * from_stride))));
+        for (i, column) in columns.into_iter().enumerate() {
+            _mm256_storeu_ps(to.add(i * to_stride), column);
+        }
     }
 }
