@@ -104,10 +104,9 @@ struct Chain<'a> {
 impl Kernel for Chain<'_> {
     #[inline(always)]
     fn call<const FMA: bool>(self) {
-        let column = self.b.data.iter().step_by(self.b.row.max(1));
-        let mut column = column.copied();
-        for x in self.x.chunks(self.block) {
-            *self.out += x.iter().zip(&mut column).fold(0.0, |sum, (x, b)| fma::<FMA>(*x, b, sum));
+        for (i, x) in self.x.chunks(self.block).enumerate() {
+            let at = |l: usize| self.b.data[(i * self.block + l) * self.b.row];
+            *self.out += x.iter().enumerate().fold(0.0, |sum, (l, x)| fma::<FMA>(*x, at(l), sum));
         }
     }
 }
