@@ -26,6 +26,7 @@ import {
 } from "./model-choice.ts";
 import type { HeadGrid } from "./parts/head-grid.ts";
 import type { LargePattern } from "./parts/large-pattern.ts";
+import { strongestOf } from "./parts/pattern.ts";
 import type { View } from "./show.ts";
 import type { Kept } from "./worker.ts";
 
@@ -63,6 +64,7 @@ export class Explorer extends LightElement {
     busy: { state: true },
     dragging: { state: true },
     damaged: { state: true },
+    choosing: { state: true },
   };
   declare experiment: Experiment;
   declare facts: ModelFacts | null;
@@ -78,8 +80,10 @@ export class Explorer extends LightElement {
   declare kept: readonly Kept[];
   declare busy: boolean;
   declare dragging: boolean;
-  /** What is wrong with the link that the page was opened by. */
+  /** What is wrong with the link, until something is asked. */
   declare damaged: string;
+  /** Whether models beside the built-in ones are offered. */
+  declare choosing: boolean;
 
   readonly #connection: Connection = connect();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -112,6 +116,7 @@ export class Explorer extends LightElement {
     this.busy = false;
     this.dragging = false;
     this.damaged = "";
+    this.choosing = false;
   }
 
   override connectedCallback(): void {
@@ -174,7 +179,7 @@ export class Explorer extends LightElement {
       const asked = fromHash(globalThis.location.hash);
       this.experiment = { ...asked, model: normalizedModel(asked.model, document.baseURI) };
     } catch (error) {
-      this.damaged = `This link cannot be read: ${messageOf(error).replace(/\.$/, "")}.`;
+      this.damaged = `This link cannot be read: ${messageOf(error).replace(/\.$/, "")}. This is what the page begins with.`;
     }
   }
 
@@ -270,6 +275,7 @@ export class Explorer extends LightElement {
     this.facts = null;
     this.findings = null;
     this.wanting = await this.#wants(model);
+    if (this.wanting === "files") this.choosing = true;
     this.problem = "";
     if (this.wanting !== null) return false;
     this.status = "Loading the model";
@@ -360,7 +366,7 @@ export class Explorer extends LightElement {
         </section>
         ${findings === null || facts === null ? "" : this.#results(findings, facts)}
       </main>
-      <footer class="soft">${facts === null ? "" : html`${describeModel(experiment.model)}: ${facts.layers} layers × ${facts.heads} heads, context ${facts.context}, vocabulary ${facts.vocabulary}.`}</footer>`;
+      <footer class="soft">${facts === null ? "" : html`${isBuiltIn(experiment.model) ? experiment.model : describeModel(experiment.model)}: ${facts.layers} layers × ${facts.heads} heads, context ${facts.context}, vocabulary ${facts.vocabulary}.`}</footer>`;
   }
 
   /** What is shown in the place of results while there is no model. */
@@ -391,11 +397,17 @@ export class Explorer extends LightElement {
           ${known.map(([name, about]) => html`<option value=${name} .selected=${name === model}>${about}</option>`)}
         </select>
       </label>
-      <details class="other" ?open=${this.wanting === "files"}>
+      <details class="other" .open=${this.choosing} @toggle=${(event: Event) => {
+        this.choosing = (event.target as HTMLDetailsElement).open;
+      }}>
         <summary>Another model</summary>
-        <hl-model-chooser .kept=${this.kept} .half=${dtype !== undefined}
-          @choose=${(event: CustomEvent<ModelChoice>) => this.#useModel(event.detail)}
-          @forget=${(event: CustomEvent<string>) => void this.#forget(event.detail)}></hl-model-chooser>
+        ${
+          this.choosing
+            ? html`<hl-model-chooser .kept=${this.kept} .half=${dtype !== undefined}
+                @choose=${(event: CustomEvent<ModelChoice>) => this.#useModel(event.detail)}
+                @forget=${(event: CustomEvent<string>) => void this.#forget(event.detail)}></hl-model-chooser>`
+            : ""
+        }
       </details>
       <label>Prompt
         <textarea rows="2" spellcheck="false" maxlength="20000" .value=${prompt} @input=${text("prompt")}></textarea>
@@ -411,6 +423,7 @@ export class Explorer extends LightElement {
     const { layer, head } = this.#head;
     const side = tokens.length;
     const shown = this.#patterns(findings);
+    const strongest = edited !== null && this.view === "difference" ? strongestOf(shown) : 1;
     const start = (layer * facts.heads + head) * side * side;
     const pattern = shown.subarray(start, start + side * side);
     const from = this.position ?? side - 1;
@@ -446,8 +459,8 @@ export class Explorer extends LightElement {
         <h2 id="attention-title">Attention</h2>
         ${this.#views(edited !== null)}
         <div class="attention">
-          <hl-head-grid .facts=${facts} .chosen=${this.target} .edits=${this.experiment.edits} .values=${shown} .side=${side} @target=${(event: CustomEvent<Target>) => this.#choose(event.detail)}></hl-head-grid>
-          <hl-large-pattern .tokens=${tokens} .values=${pattern} .name=${`${layer}.${head}`} .difference=${this.view === "difference"}></hl-large-pattern>
+          <hl-head-grid .facts=${facts} .chosen=${this.target} .edits=${this.experiment.edits} .values=${shown} .side=${side} .strongest=${strongest} @target=${(event: CustomEvent<Target>) => this.#choose(event.detail)}></hl-head-grid>
+          <hl-large-pattern .tokens=${tokens} .values=${pattern} .name=${`${layer}.${head}`} .difference=${this.view === "difference"} .strongest=${strongest}></hl-large-pattern>
         </div>
       </section>
       <section aria-labelledby="lens-title">
