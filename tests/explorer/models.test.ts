@@ -7,7 +7,8 @@ import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Experiment, fromHash, toHash } from "../../explorer/src/experiment.ts";
 import { MODELS, serve } from "../loading/server.ts";
-import { canServe, complaints, picture, type Served, servedPage } from "./page.ts";
+import { canServe } from "../support/serving.ts";
+import { complaints, picture, type Served, servedPage } from "./page.ts";
 
 let served: Served;
 beforeAll(async () => {
