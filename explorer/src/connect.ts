@@ -9,7 +9,7 @@ import type { Kept, Listener, Outcome, Service } from "./worker.ts";
 
 function unpacked<T>(outcome: Outcome<T>): T {
   if (outcome.ok) return outcome.value;
-  const half = " In half precision, which “Another model” offers, weights take half as much.";
+  const half = ". In half precision, which “Another model” offers, weights take half as much.";
   throw new Error(outcome.message + (outcome.code === "memory_limit" ? half : ""));
 }
 
