@@ -24,6 +24,7 @@ export default defineConfig({
     pool: "forks",
     maxWorkers: 2,
     testTimeout: 120_000,
+    hookTimeout: 60_000,
     typecheck: {
       // Types are the same for all engines.
       enabled: !onWasm,

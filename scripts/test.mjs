@@ -58,7 +58,9 @@ function browserTests(ready) {
     vitestTests("vitest on WebAssembly", [], { HOOKLENS_ENGINE: "wasm" });
     return vitestTests("Chromium", ["--config", "vitest.browser.config.ts"]);
   }
-  console.log("\n== WebAssembly and Chromium ==\nFAILED: not run, because something is missing; set-up said what");
+  console.log(
+    "\n== WebAssembly and Chromium ==\nFAILED: not run, because something is missing; set-up said what",
+  );
   counts.failed++;
 }
 
