@@ -6,6 +6,8 @@ import { HookedTransformer, memory, setMemoryLimit, type Tensor } from "../../ts
 import { codeOf } from "../support/errors.ts";
 
 const MIB = 2 ** 20;
+/** Where garbage collection is told of tensors, it does the same in its own time. */
+const LIMIT = (engine().name === "wasm" ? 64 : 1024) * MIB;
 const TOKENS = [Array.from({ length: 64 }, (_, i) => i)];
 
 afterEach(() => setMemoryLimit(0));
@@ -31,8 +33,8 @@ test("forwards with a hook on every point take no more memory the longer they go
   });
   model.forward(TOKENS).dispose();
   const points = fired;
-  // Of 64 MiB at most an eighth may wait for garbage collection; a forward has more than that in hand.
-  setMemoryLimit(memory().bytes + 64 * MIB);
+  // An eighth of the limit may wait for garbage collection; 200 forwards pass several times the limit.
+  setMemoryLimit(memory().bytes + LIMIT);
   const before = memory().bytes;
   let most = 0;
   for (let i = 0; i < 200; i++) {
@@ -40,7 +42,7 @@ test("forwards with a hook on every point take no more memory the longer they go
     most = Math.max(most, memory().bytes - before);
   }
   expect(fired).toBe(201 * points);
-  expect(most).toBeLessThan(64 * MIB);
+  expect(most).toBeLessThan(LIMIT);
 });
 
 test("what a hook keeps with share(), or uses after it has returned, stays", () => {
@@ -65,7 +67,7 @@ test("what a hook keeps with share(), or uses after it has returned, stays", () 
     used.at(-1)?.sum().item();
   }
   model.addHook(/./, () => {});
-  setMemoryLimit(memory().bytes + 64 * MIB);
+  setMemoryLimit(memory().bytes + LIMIT);
   for (let i = 0; i < 100; i++) model.forward(TOKENS).dispose();
   expect(kept.map((value) => value.sum().item())).toEqual(want);
   for (const value of used) expect(value.sum().item()).toBe(used[0]?.sum().item());
@@ -77,7 +79,7 @@ test.runIf(engine().name === "wasm")("what was let go of says so, and what keeps
   model.addHook(/./, (value) => {
     first ??= value;
   });
-  setMemoryLimit(memory().bytes + 64 * MIB);
+  setMemoryLimit(memory().bytes + LIMIT);
   for (let i = 0; i < 200; i++) model.forward(TOKENS).dispose();
   expect(codeOf(() => first?.toFloat32Array())).toBe("disposed");
   expect(() => first?.toFloat32Array()).toThrow(/given to a hook.*share\(\)/);
