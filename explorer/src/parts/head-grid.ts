@@ -12,6 +12,7 @@ export class HeadGrid extends LightElement {
     edits: { attribute: false },
     values: { attribute: false },
     side: { attribute: false },
+    strongest: { attribute: false },
   };
   declare facts: ModelFacts | null;
   declare chosen: Target;
@@ -19,6 +20,8 @@ export class HeadGrid extends LightElement {
   /** `[layer, head, query, key]` shares, or differences of shares. */
   declare values: Float32Array;
   declare side: number;
+  /** What is drawn in full colour. */
+  declare strongest: number;
 
   constructor() {
     super();
@@ -27,6 +30,7 @@ export class HeadGrid extends LightElement {
     this.edits = [];
     this.values = new Float32Array();
     this.side = 0;
+    this.strongest = 1;
   }
 
   #choose(target: Target): void {
@@ -46,7 +50,7 @@ export class HeadGrid extends LightElement {
     const layers = Array.from({ length: facts.layers }, (_, layer) => layer);
     const heads = Array.from({ length: facts.heads }, (_, head) => head);
     const width = heads.length + (facts.mlp ? 3 : 2);
-    return html`<div class="scroll"><table class="heads" role="radiogroup" aria-label="Heads and parts of the model" @keydown=${(event: KeyboardEvent) => walk(event, this, width)}>
+    return html`<div class="scroll"><table class="heads ${heads.length > 8 ? "many" : ""}" role="radiogroup" aria-label="Heads and parts of the model" @keydown=${(event: KeyboardEvent) => walk(event, this, width, 1)}>
       <tbody role="presentation">
         <tr role="presentation"><th role="presentation" class="soft">input</th><td role="presentation" colspan=${heads.length}>${this.#button({ part: "embedding", layer: 0 }, "embedding")}</td></tr>
         ${layers.map(
@@ -74,7 +78,7 @@ export class HeadGrid extends LightElement {
       const [layer = 0, head = 0] = (canvas.dataset["at"] ?? "").split(".").map(Number);
       const start = (layer * heads + head) * size;
       if (start + size <= this.values.length) {
-        drawPattern(canvas, this.values.subarray(start, start + size), this.side);
+        drawPattern(canvas, this.values.subarray(start, start + size), this.side, this.strongest);
       }
     }
   }
