@@ -366,7 +366,7 @@ export class Explorer extends LightElement {
         </section>
         ${findings === null || facts === null ? "" : this.#results(findings, facts)}
       </main>
-      <footer class="soft">${facts === null ? "" : html`${isBuiltIn(experiment.model) ? experiment.model : describeModel(experiment.model)}: ${facts.layers} layers × ${facts.heads} heads, context ${facts.context}, vocabulary ${facts.vocabulary}.`}</footer>`;
+      <footer class="soft">${facts === null ? "" : html`${isBuiltIn(experiment.model) ? experiment.model : describeModel(experiment.model)}: ${facts.layers} layers × ${facts.heads} heads, context ${facts.context}, vocabulary ${facts.vocabulary}${experiment.dtype === undefined ? "" : ", weights in half precision"}.`}</footer>`;
   }
 
   /** What is shown in the place of results while there is no model. */
