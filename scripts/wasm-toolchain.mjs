@@ -51,8 +51,10 @@ function ownCompiler({ threads, tried }) {
   if (!ready()) {
     const command = `rustup ${rustup.join(" ")}`;
     console.error(`• ${command} …`);
-    const added = spawnSync("rustup", rustup, { cwd: root, encoding: "utf8" });
-    const why = added.error ? "there is no rustup" : (added.stderr.trim().split("\n").at(-1) ?? "");
+    // Where its server cannot be reached there may be no answer at all.
+    const added = spawnSync("rustup", rustup, { cwd: root, encoding: "utf8", timeout: 180_000 });
+    const problem = added.error?.code === "ENOENT" ? "there is no rustup" : added.error?.message;
+    const why = problem ?? added.stderr.trim().split("\n").at(-1) ?? "";
     if (added.status !== 0 || !ready()) {
       tried.push(`${command}: ${why}`);
       return undefined;

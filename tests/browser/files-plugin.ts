@@ -1,19 +1,24 @@
 import { createReadStream, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { dirname, join, sep } from "node:path";
+import { dirname, join, normalize, resolve, sep } from "node:path";
 import type { Plugin } from "vite";
 
 /** Where models are. */
 const FOLDERS = ["models", "tests/fixtures"];
 
-/** The path that an address means, which is one from the root folder or below the repository's. */
-function pathOf(root: string, { url = "" }: IncomingMessage): string {
-  const path = decodeURIComponent(new URL(url, "http://localhost").pathname);
-  return path.startsWith(root + sep) ? path : join(root, path);
-}
+const isBelow = (path: string, folder: string) => path === folder || path.startsWith(folder + sep);
 
-/** Lets pages read the repository's files: what stands for `node:fs` there asks for them, and their paths are addresses. */
+/**
+ * Lets pages read the repository's files: what stands for `node:fs` there asks for them, and their paths are addresses.
+ * `HOOKLENS_GOLDEN` names another folder of fixtures, as in Node.
+ */
 export function repositoryFiles(root: string): Plugin {
+  const { HOOKLENS_GOLDEN } = process.env;
+  const golden = HOOKLENS_GOLDEN ? [resolve(HOOKLENS_GOLDEN)] : [];
+  const models = [...FOLDERS.map((folder) => join(root, folder)), ...golden];
+  /** A path as it is, or from the repository's folder on. */
+  const pathOf = (given: string) =>
+    [root, ...golden].some((folder) => isBelow(given, folder)) ? given : join(root, given);
   return {
     name: "repository-files",
     enforce: "pre",
@@ -30,9 +35,9 @@ export function repositoryFiles(root: string): Plugin {
     configureServer: ({ middlewares }) => {
       middlewares.use("/__files", (request, response) => {
         const { pathname, searchParams } = new URL(request.url ?? "", "http://localhost");
-        const given = searchParams.get("path") ?? "";
-        const path = given.startsWith(root + sep) ? given : join(root, given);
-        if (!path.startsWith(root + sep)) return response.writeHead(403).end();
+        if (pathname === "/env") return response.end(JSON.stringify({ HOOKLENS_GOLDEN: golden[0] }));
+        const path = pathOf(normalize(searchParams.get("path") ?? ""));
+        if (![root, ...golden].some((folder) => isBelow(path, folder))) return response.writeHead(403).end();
         if (!existsSync(path)) return response.writeHead(404).end();
         const stat = statSync(path);
         if (pathname === "/read") return response.end(stat.isFile() ? readFileSync(path) : undefined);
@@ -42,9 +47,10 @@ export function repositoryFiles(root: string): Plugin {
       });
       // A folder's path, as suites give it to `fromPretrained`, is an address relative to the page.
       middlewares.use((request, response, next) => {
-        const path = pathOf(root, request);
+        const { pathname } = new URL(request.url ?? "", "http://localhost");
+        const path = pathOf(normalize(decodeURIComponent(pathname)));
         // Modules are asked for by their paths too, some with a query.
-        const isFile = FOLDERS.some((folder) => path.startsWith(join(root, folder) + sep));
+        const isFile = models.some((folder) => isBelow(path, folder));
         if (isFile && !request.url?.includes("?")) sendFile(path, request, response);
         else next();
       });
