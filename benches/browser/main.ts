@@ -4,7 +4,7 @@
  * `benches/results/browser.json` and `browser.md`; with `--quick` it only prints.
  *
  * `HOOKLENS_PEERS_PYTHON` names a Python that has `onnx`; otherwise that is installed into an environment of its own.
- * `BENCH_THREADS` sets the number of threads of the second part, by default as many as there are, at most 4.
+ * `BENCH_ROUNDS` sets how often everything is run, by default 11 times; `BENCH_THREADS` the number of threads of the second part, by default as many as there are, at most 4.
  */
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -14,6 +14,7 @@ import { gzipSync } from "node:zlib";
 import { type Browser, chromium } from "playwright-core";
 import { build } from "vite";
 import { CHROMIUM_FLAGS, chromiumPath } from "../../scripts/chromium.mjs";
+import type { Run } from "../forward/peer.ts";
 import { machine } from "../hooks/report.ts";
 import { GPT2_SMALL } from "../sizes.ts";
 import { installPeers, makeModel, type Peers } from "./peers.ts";
@@ -24,7 +25,7 @@ import { OURS, SHARED } from "./workloads.ts";
 
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 const quick = process.argv.includes("--quick");
-const rounds = quick ? 3 : 11;
+const rounds = quick ? 3 : Number(process.env["BENCH_ROUNDS"] ?? 11);
 const several = Number(process.env["BENCH_THREADS"] ?? Math.min(4, availableParallelism()));
 const wasm = path("../../wasm");
 const step = (what: string) => console.error(`${what} …`);
@@ -99,7 +100,7 @@ function workloadsOf(name: string): readonly string[] {
 let expected: readonly number[] | undefined;
 
 async function measure(found: ReadonlyMap<string, Running>, threads: number): Promise<Runs[]> {
-  const times = new Map<string, Map<string, number[]>>();
+  const times = new Map<string, Map<string, Run[]>>();
   const differences = new Map<string, number>();
   for (const [name, subject] of found) {
     const sample = await subject.sample();
@@ -117,7 +118,7 @@ async function measure(found: ReadonlyMap<string, Running>, threads: number): Pr
         if (!workloadsOf(name).includes(workload)) continue;
         const time = await subject.run(workload);
         if (round < 0) continue;
-        const own = times.get(name) ?? new Map<string, number[]>();
+        const own = times.get(name) ?? new Map<string, Run[]>();
         times.set(name, own.set(workload, [...(own.get(workload) ?? []), time]));
       }
     }

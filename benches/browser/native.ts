@@ -1,4 +1,4 @@
-/** hooklens in a process of Node, on the native engine: reads a workload a line, answers with milliseconds. */
+/** hooklens in a process of Node, on the native engine: reads a workload a line, answers with milliseconds of wall and of processor time. */
 
 import { createInterface } from "node:readline";
 import { HookedTransformer, initEngine, randn, tidy } from "../../ts/node.ts";
@@ -10,5 +10,12 @@ const about = `hooklens ${version} (${name}, ${process.env["RAYON_NUM_THREADS"]}
 const subject = await hooklens({ HookedTransformer, randn, tidy }, about, folder);
 console.log(about);
 for await (const line of createInterface({ input: process.stdin })) {
-  console.log(line === "sample" ? (await subject.sample()).join(" ") : await subject.run(line));
+  if (line === "sample") {
+    console.log((await subject.sample()).join(" "));
+    continue;
+  }
+  const before = process.cpuUsage();
+  const wall = await subject.run(line);
+  const { user, system } = process.cpuUsage(before);
+  console.log(wall, (user + system) / 1e3);
 }

@@ -27,6 +27,18 @@ test.each(["float64", "float16", "bfloat16"] as const)("a model in %s is explain
   }
 });
 
+test("a model whose logits are no numbers predicts nothing that could be explained", () => {
+  for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
+    using _scope = model.hooks({ fwdHooks: { "unembed.hook_out": (logits) => logits.add(bad) } });
+    expect(() => explain(model, prompt)).toThrow(
+      expect.objectContaining({
+        code: "invalid_argument",
+        message: expect.stringMatching(/^the logit of token 0 after/),
+      }),
+    );
+  }
+});
+
 describe("every number of an explanation agrees with another way to get it", () => {
   test("the next tokens, with a plain forward", () => {
     const probabilities = model.forward(prompt).get(0, -1).softmax(-1).toFloat32Array();

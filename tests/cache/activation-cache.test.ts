@@ -290,8 +290,62 @@ describe("memory", () => {
     own.dispose();
     expect(cache.meta.tokens?.toArray()).toEqual(TOKENS);
     cache[Symbol.dispose]();
-    expect([cache.size, cache.meta.tokens]).toEqual([0, null]);
+    expect([cache.isDisposed, cache.meta.tokens]).toEqual([true, null]);
   });
+});
+
+test("a disposed cache is not an empty one", async () => {
+  const [, cache] = model.runWithCache(TOKENS);
+  cache[Symbol.dispose]();
+  cache[Symbol.dispose]();
+  expect(String(cache)).toBe("ActivationCache(disposed)");
+  const uses: (() => unknown)[] = [
+    () => cache.get("z0"),
+    () => cache.has("z0"),
+    () => cache.size,
+    () => cache.byteSize,
+    () => [...cache],
+    () => cache.keys(),
+    () => cache.slice({ batch: 0 }),
+    () => cache.set("z0", randn([1])),
+    () => cache.delete("z0"),
+    () => cache.clear(),
+    () => cache.to("float64"),
+    () => cache.removeBatchDim(),
+  ];
+  for (const use of uses) expect(code(use), String(use)).toBe("disposed");
+  await expect(cache.save("never-written.safetensors")).rejects.toMatchObject({ code: "disposed" });
+});
+
+test("a device that is none, and a path that is none, are named", async () => {
+  const [, cache] = model.runWithCache(TOKENS);
+  const refused = thrown(() => cache.toDevice("gpu" as never));
+  expect(refused).toMatchObject({ code: "device_unavailable" });
+  expect(String(refused)).toMatch(/toDevice: expected 'cpu', 'cuda'.*got 'gpu'/);
+  expect(code(() => cache.toDevice(3 as never))).toBe("invalid_argument");
+  await expect(cache.save(3 as never)).rejects.toThrow(/^ActivationCache.save: expected the path of a file/);
+});
+
+test("what was taken out is not said never to have been there", () => {
+  const [, cache] = model.runWithCache(TOKENS);
+  const message = (key: "z0" | "z1") => (thrown(() => cache.get(key)) as Error).message;
+  cache.delete("z0");
+  expect(message("z0")).toMatch(/taken out by delete/);
+  cache.clear();
+  expect(message("z1")).toMatch(/taken out by delete or clear$/);
+});
+
+test("a short name that is none is answered with short names", () => {
+  const [, cache] = model.runWithCache(TOKENS);
+  const nearest = (key: unknown) => {
+    const error = thrown(() => cache.get(key as never)) as { message: string; suggestions: string[] };
+    expect(error.message).toContain(`'${typeof key === "string" ? key : "patern1"}'`);
+    return error.suggestions;
+  };
+  for (const key of ["patern1", "pattern-1", ["patern", 1]]) expect(nearest(key)).toContain("pattern1");
+  expect(nearest("resid_post").toSorted()).toEqual(expect.arrayContaining(["resid_post0", "resid_post1"]));
+  expect(nearest("scaleln1")[0]).toMatch(/^scale\dln1$/);
+  expect(nearest("hok_embed")).toContain("hook_embed");
 });
 
 test("a cache knows what is in it", () => {

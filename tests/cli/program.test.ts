@@ -46,6 +46,13 @@ test("a model in the prompt's place: the error says where it goes", async () => 
   expect(err).toContain('hooklens explain "hi" --model builtin:tiny (excess_arguments)');
 });
 
+test("a model as the prompt: a note says where it goes, and the text is explained", async () => {
+  const { code, err, out } = await hooklens(["explain", "builtin:tiny", "--no-html"]);
+  expect(code).toBe(0);
+  expect(err).toContain("a model is named by --model builtin:tiny");
+  expect(out).toContain("Logit lens");
+});
+
 describe("help", () => {
   test("names the command, and the command explains itself with an example", async () => {
     const { code, out } = await hooklens(["--help"]);

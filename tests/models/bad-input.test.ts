@@ -278,6 +278,11 @@ describe("configurations", () => {
     ["null", () => make(null), "invalid_argument"],
     ["weights of integers", () => make(CONFIG, { dtype: "int64" }), "wrong_dtype"],
     ["weights of a dtype that is none", () => make(CONFIG, { dtype: "f32" }), "wrong_dtype"],
+    [
+      "another device than it would be made on",
+      () => make({ ...CONFIG, device: "cuda" }),
+      "unsupported_config",
+    ],
     ["a device that is none", () => make(CONFIG, { device: "tpu" }), "device_unavailable"],
     ["a device that is a number", () => make(CONFIG, { device: 0 }), "invalid_argument"],
     ["a tokenizer that is none", () => make(CONFIG, { tokenizer: {} }), "invalid_argument"],

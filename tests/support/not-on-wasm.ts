@@ -11,7 +11,9 @@ export const FILES_NOT_ON_WASM: Readonly<Record<string, string>> = {
   "tests/engine/threads.test.ts":
     "several threads in one native addon; each thread has a WebAssembly engine of its own",
   "tests/bundle/bundle.test.ts": ENGINELESS,
+  "tests/bundle/bad-pages.test.ts": ENGINELESS,
   "tests/bundle/served.test.ts": ENGINELESS,
+  "tests/explorer/models.test.ts": ENGINELESS,
   "tests/explorer/page.test.ts": ENGINELESS,
   "tests/repository/layout.test.ts": ENGINELESS,
 };

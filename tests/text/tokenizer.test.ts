@@ -39,6 +39,30 @@ test("a tokenizer with one puts it first", async () => {
   expect(model.toTokens("And", { prependBos: true }).get(0, 0).item()).toBe(bos);
 });
 
+describe("a tokenizer of whole words", () => {
+  test("gives unknown ones the id of the token that it names for them", () => {
+    const tokenizer = wordLevel({ "?": 0, light: 1, dark: 2 });
+    expect(tokenizer.encode("light twilight dark", false)).toEqual([1, 0, 2]);
+    expect(tokenizer.encode("", false)).toEqual([]);
+    expect(tokenizer.decode([1, 0, 2])).toBe("light ? dark");
+  });
+
+  test("without such a token says which text has no id", () => {
+    // Loading asks what comes first in texts, so there is a beginning.
+    const tokenizer = wordLevel({ light: 1, "<|endoftext|>": 2 });
+    expect(tokenizer.encode("light", false)).toEqual([1]);
+    expect(() => tokenizer.encode("light twilight", false)).toThrow(/no id for 'twilight'/);
+  });
+});
+
+test("a tokenizer of an unknown kind is refused by its name", () => {
+  const model = { type: "Foo", vocab: { a: 0 }, unk_token: "a" };
+  const json = { version: "1.0", added_tokens: [], normalizer: null, pre_tokenizer: null, model };
+  const make = () => new Tokenizer({ ...json, post_processor: null, decoder: null });
+  expect(codeOf(make)).toBe("invalid_file");
+  expect(make).toThrow(/'Foo'; known are BPE, Unigram, WordPiece and WordLevel/);
+});
+
 test("vocabularies of more tokens than a call can have arguments", () => {
   const vocab = Object.fromEntries(Array.from({ length: 200_000 }, (_, id) => [`w${id}`, id]));
   const tokenizer = wordLevel({ ...vocab, "?": 200_000 });

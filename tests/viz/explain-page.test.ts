@@ -198,6 +198,20 @@ describe("the page keeps to its size, and says what is not there", () => {
     expect(bytes(page)).toBeLessThan(300_000);
   });
 
+  test("the key to the attribution's colours is that of the tokens that are shown", () => {
+    const report = reportOf(2, 2, 362);
+    const values = report.tokens.map((_, i) => (i === 0 ? 50 : i === 361 ? -0.0421 : 0.01));
+    const page = explainPicture(
+      { ...report, attribution: { hook: "hook_embed", values } },
+      { maxBytes: 1 },
+    ).toPage();
+    const [section = ""] = /<section id="attribution">.*?<details/s.exec(page) ?? [];
+    expect(section).toContain("Shown are the last");
+    expect(section).toContain("lowers −0.0421");
+    expect(section).toContain("+0.0421 raises");
+    expect(section).toMatch(/class="?n5"?>[^<]*(<i>.<\/i>)?word361<small>−0\.0421/);
+  });
+
   test("a size that nothing fits gives the least page", () => {
     expect(bytes(explainPicture(reportOf(128, 64, 200, 24), { maxBytes: 1 }).toPage())).toBeLessThan(60_000);
   });

@@ -63,7 +63,8 @@ const sweepPositions = 2048;
  * patterns take one more forward.
  *
  * @throws `invalid_argument` for an empty prompt, `context_length` for one that is too long, `not_single_token` for an
- * answer of several tokens, `index_out_of_range` for a head that does not exist.
+ * answer of several tokens, `index_out_of_range` for a head that does not exist, `invalid_argument` where a logit is no
+ * number or infinite: such a model predicts nothing.
  */
 export function explain(
   model: HookedTransformer,
@@ -149,7 +150,7 @@ class Explanation {
     const { answer: asked, modelName, top = 5, patternPositions = 128 } = this.#options;
     const [logits, residuals] = this.#residuals();
     this.#advance();
-    const last = new NextTokens(lastPosition(logits), this.#model);
+    const last = new NextTokens(lastPosition(logits), this.#model).checked();
     const answerId = asked === undefined ? last.best(1)[0] : this.#model.toSingleToken(asked);
     if (answerId === undefined) throw hooklensError("internal", "the model has no vocabulary");
 
@@ -362,6 +363,17 @@ class NextTokens {
     this.#logits = logits.toFloat32Array();
     this.#logNormalizer = logits.logsumexp().item();
     this.#model = model;
+  }
+
+  /** Itself, if there is a most probable token. */
+  checked(): this {
+    const bad = this.#logits.findIndex((logit) => Number.isNaN(logit) || logit === Number.POSITIVE_INFINITY);
+    if (bad < 0) return this;
+    throw hooklensError(
+      "invalid_argument",
+      `the logit of token ${bad} after the prompt is ${this.logit(bad)}; a hook or a weight is off`,
+      { token: bad },
+    );
   }
 
   logit(id: number): number {

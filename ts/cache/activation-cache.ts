@@ -8,6 +8,7 @@ import type { AxesOfKey, DynamicKey, Recorded } from "../hooks/names.ts";
 import { nearestNames } from "../hooks/near-miss.ts";
 import { type AxesOfShort, type Short, shortName, type TupleKey } from "../models/act-names.ts";
 import { pointOfKey, type TransformerKeys } from "../models/transformer-points.ts";
+import { requireText } from "../tensor/arguments.ts";
 import { describe } from "../tensor/base.ts";
 import { tidy } from "../tensor/memory.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
@@ -148,7 +149,10 @@ export class ActivationCache<P = TransformerKeys> extends ActivationMap<P> {
     return this.has(key) && super.delete(this.fullName(key));
   }
 
-  /** {@link clear}, and frees the token ids, so that `using cache = …` frees all that was recorded. */
+  /**
+   * Frees all that was recorded, the token ids too, as `using cache = …` does at the end of a block. Every later use throws
+   * `disposed`. Without it a cache is freed when it is collected; {@link tidy} frees the tensors got from it alone.
+   */
   override [Symbol.dispose](): void {
     super[Symbol.dispose]();
     this.#meta.tokens?.dispose();
@@ -160,7 +164,7 @@ export class ActivationCache<P = TransformerKeys> extends ActivationMap<P> {
     if (typeof key === "string") {
       if (super.has(key)) return key;
       const name = pointOf(key);
-      return this.#known(shortName("cache", name, null, null), key.slice(name.length));
+      return this.#known(shortName("cache", name, null, null), key.slice(name.length), name);
     }
     if (!Array.isArray(key) || key.length < 1 || key.length > 3) {
       throw hooklensError(
@@ -172,10 +176,12 @@ export class ActivationCache<P = TransformerKeys> extends ActivationMap<P> {
     const short = String(name);
     const point = pointOf(short);
     const number = layer === undefined || layer === null ? null : this.#counted(layer);
-    return this.#known(shortName("cache", point, number, part ?? null), short.slice(point.length));
+    const full = shortName("cache", point, number, part ?? null);
+    return this.#known(full, short.slice(point.length), `${point}${number ?? ""}${part ?? ""}`);
   }
 
-  #known(full: string, grad: string): string {
+  /** @param asked the name as it was written, which an error is about. */
+  #known(full: string, grad: string, asked: string): string {
     if (super.has(full + grad)) return full + grad;
     if (/[*?[{]/.test(full)) {
       throw hooklensError("not_cached", `'${full}' is a pattern: a cache is asked for one name at a time`, {
@@ -183,8 +189,12 @@ export class ActivationCache<P = TransformerKeys> extends ActivationMap<P> {
       });
     }
     // Throws for names of no point.
-    this.#source.isDefault(pointOfKey(full));
+    if (!this.#isPoint(pointOfKey(full))) this.#source.isDefault(asked);
     return full + grad;
+  }
+
+  #isPoint(name: string): boolean {
+    return this.#source.points().some((point) => point.name === name);
   }
 
   /** A layer that may count from the end as one that counts from 0. */
@@ -346,6 +356,13 @@ export class ActivationCache<P = TransformerKeys> extends ActivationMap<P> {
     if (FLOATS.has(device)) {
       throw hooklensError("invalid_argument", `toDevice: expected a device, got the dtype '${device}'`);
     }
+    if (typeof device !== "string" || !/^(cpu|cuda(:\d+)?)$/.test(device)) {
+      throw hooklensError(
+        typeof device === "string" ? "device_unavailable" : "invalid_argument",
+        `toDevice: expected 'cpu', 'cuda' or one of several such as 'cuda:1', got ${describe(device)}`,
+        { device },
+      );
+    }
     return this.to(device);
   }
 
@@ -369,6 +386,7 @@ export class ActivationCache<P = TransformerKeys> extends ActivationMap<P> {
    * ```
    */
   async save(path: string): Promise<void> {
+    requireText("ActivationCache.save", "the path of a file", path);
     tidy(() =>
       writeCache(path, {
         meta: this.#meta,
@@ -415,11 +433,12 @@ function sourceOf({ layers, points }: CacheFile): CacheSource {
   const isDefault = (name: string): boolean => {
     const found = defaults.get(name);
     if (found !== undefined) return found;
-    const suggestions = nearestNames(name, [...defaults.keys()]);
+    const full = shortName("cache", name, null, null);
+    const suggestions = nearestNames(full, [...defaults.keys()]);
     throw hooklensError(
       "unknown_hook",
       `the model of this cache has no hook point '${name}'; nearest: ${suggestions.join(", ") || "none"}`,
-      { name, suggestions },
+      { name: full, suggestions },
     );
   };
   return { layers, axes: () => [], isDefault, points: () => points };

@@ -28,16 +28,27 @@ export type AxesLookup = (
  * @category Recorded tensors
  */
 export class ActivationMap<P = unknown> implements Iterable<[CacheKey<P>, Tensor]>, Disposable {
-  /** @internal */
-  readonly store: EngineCache;
+  #store: EngineCache | null;
   readonly #axes: AxesLookup;
+  /** Keys whose tensors were there and were taken out. */
+  readonly #forgotten = new Set<string>();
   /** Names of the axes of what was stored by hand; what a run records has those of its point. */
   readonly #ownAxes = new Map<string, readonly string[]>();
 
   /** @internal */
   constructor(axes: AxesLookup = () => [], store: EngineCache = engine().createCache()) {
     this.#axes = axes;
-    this.store = store;
+    this.#store = store;
+  }
+
+  /** Throws `disposed` after the end. @internal */
+  get store(): EngineCache {
+    if (this.#store !== null) return this.#store;
+    throw hooklensError(
+      "disposed",
+      `this ${this.constructor.name} was disposed, by its dispose method or at the end of a \`using\` block; nothing can use it any more`,
+      { what: "cache" },
+    );
   }
 
   /**
@@ -56,7 +67,10 @@ export class ActivationMap<P = unknown> implements Iterable<[CacheKey<P>, Tensor
     const found = this.store.get(key);
     if (found !== null) return wrap(found, this.#axesOf(key, found));
     const keys = this.store.keys();
-    throw hooklensError("not_cached", `'${key}' is not in the cache: ${this.whyMissing(key, keys)}`, {
+    const why = this.#forgotten.has(key)
+      ? `it was recorded, and taken out by delete or clear${keys.length > 0 ? `; ${whatThereIs(key, keys)}` : ""}`
+      : this.whyMissing(key, keys);
+    throw hooklensError("not_cached", `'${key}' is not in the cache: ${why}`, {
       key,
       nearest: nearestNames(key, keys),
       keys,
@@ -125,23 +139,33 @@ export class ActivationMap<P = unknown> implements Iterable<[CacheKey<P>, Tensor
 
   /** Forgets one tensor; false if there was none. */
   delete(key: string): boolean {
+    const wasThere = this.store.delete(key);
     this.#ownAxes.delete(key);
-    return this.store.delete(key);
+    if (wasThere) this.#forgotten.add(key);
+    return wasThere;
   }
 
   /** Forgets all tensors. */
   clear(): void {
+    for (const key of this.store.keys()) this.#forgotten.add(key);
     this.#ownAxes.clear();
     this.store.clear();
   }
 
-  /** {@link clear}, so that `using cache = …` frees what was recorded. */
+  /** Whether it was disposed. */
+  get isDisposed(): boolean {
+    return this.#store === null;
+  }
+
+  /** Frees what was recorded, as `using cache = …` does at the end of a block. Every later use throws `disposed`. */
   [Symbol.dispose](): void {
-    this.clear();
+    this.#store?.clear();
+    this.#store = null;
   }
 
   /** `ActivationMap(19 tensors, 1.2 MB)` */
   toString(): string {
+    if (this.isDisposed) return `${this.constructor.name}(disposed)`;
     return `${this.constructor.name}(${this.size} tensors, ${(this.byteSize / 1e6).toFixed(1)} MB)`;
   }
 

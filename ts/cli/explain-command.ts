@@ -88,6 +88,11 @@ export function explainCommand(terminal: Terminal): Command {
     .option("--debug", "print the stack of an error")
     .addHelpText("after", example)
     .action(async (prompt: string, options: Options) => {
+      if (/^builtin:\w+$/.test(prompt)) {
+        terminal.err(
+          `note: this explains the text ${JSON.stringify(prompt)}; a model is named by --model ${prompt}\n`,
+        );
+      }
       const { explain } = await import("../analysis/explain.ts");
       const quiet = quietFor(options.json, terminal);
       const model = await loadModel(options.model, quiet);

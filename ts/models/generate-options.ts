@@ -42,7 +42,10 @@ export interface SamplingOptions {
    * @default 0
    */
   readonly freqPenalty?: number;
-  /** Where the random numbers start: the same seed gives the same tokens. Without, `manualSeed` says. */
+  /**
+   * Where the random numbers start, a whole number from -2^63 to 2^63 - 1: the same seed gives the same tokens. Without,
+   * `manualSeed` says.
+   */
   readonly seed?: number | bigint;
 }
 

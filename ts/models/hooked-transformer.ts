@@ -39,11 +39,11 @@ import {
 import { readStopIds } from "./generation-config.ts";
 import { cacheHandle } from "./key-value-cache.ts";
 import {
-  configJson,
   type LoadOptions,
   loadRequest,
   type ModelOptions,
   modelRequest,
+  newConfigJson,
 } from "./load-options.ts";
 import { filledOnRight, mayBeIds, paddingOf } from "./padded-ids.ts";
 import { readModel } from "./read-model.ts";
@@ -146,7 +146,8 @@ export class HookedTransformer extends TransformerGeneration {
         `fromConfig: expected a configuration, got ${describe(config)}; to load a model use fromPretrained`,
       );
     }
-    const made = engine().createModel(configJson(config), modelRequest("fromConfig", options));
+    const request = modelRequest("fromConfig", options);
+    const made = engine().createModel(newConfigJson(config, request.device), request);
     return new HookedTransformer(made, options.tokenizer ?? null);
   }
 
@@ -402,6 +403,13 @@ export class HookedTransformer extends TransformerGeneration {
     if (typeof options.startAtLayer === "number") return null;
     const texts = isTensor(input) ? null : textsOf(input);
     if (texts !== null) return this.encode(texts, { ...options, truncate: false });
+    if (isTensor(input) && input.rank === 3 && input.dtype.includes("float")) {
+      throw hooklensError(
+        "wrong_dtype",
+        `forward: expected integer token ids [batch, pos], got ${input.dtype} [${input.shape.join(", ")}]; a residual stream needs startAtLayer`,
+        { expected: "integer token ids", got: input.dtype },
+      );
+    }
     const tokens = isTensor(input) ? (input as Tokens) : fromIds(input as Ids);
     return { tokens, attentionMask: this.#maskOfIds(tokens, options) };
   }

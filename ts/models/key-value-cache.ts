@@ -75,7 +75,10 @@ export class KeyValueCache {
     return this.#handle.batch;
   }
 
-  /** Positions that are cached. */
+  /**
+   * Positions that are cached in every layer. After a forward that stopped at a layer the layers above hold fewer:
+   * {@link entry} tells of each, and a forward of layers that hold different numbers is refused.
+   */
   get length(): number {
     return this.#handle.length;
   }

@@ -125,6 +125,22 @@ function placementOf(what: string, { dtype, device, tokenizer }: ModelOptions): 
   return { ...(dtype === undefined ? {} : { dtype }), ...(device === undefined ? {} : { device }) };
 }
 
+/**
+ * A configuration as JSON for a model that is made here. The reference's `device` says where a model was, and is refused
+ * where it means another place than this one's, which the option says.
+ */
+export function newConfigJson(config: object & { readonly device?: unknown }, device = "cpu"): string {
+  const asked = config.device;
+  if (asked !== undefined && asked !== null && asked !== device) {
+    throw hooklensError(
+      "unsupported_config",
+      `config key 'device' is ${describe(asked)}, the model is made on '${device}': give the option device instead`,
+      { key: "device" },
+    );
+  }
+  return configJson(config);
+}
+
 /** A configuration as JSON, which has no signs for some values: those would be read as if they were not there. */
 export function configJson(config: object): string {
   for (const [key, value] of Object.entries(config)) {

@@ -4,7 +4,7 @@ import type { EngineGeneration, EngineGenerationStep, EngineModel } from "../eng
 import { hooklensError } from "../engine/errors.ts";
 import { checkKeys } from "../hooks/call-options.ts";
 import { platform } from "../platform/platform.ts";
-import { handleOf, isTensor, wrap } from "../tensor/base.ts";
+import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type Batch, fromIds, fromMask, type Ids, idsOf, type Tokens } from "../text/batch.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -59,7 +59,8 @@ export abstract class TransformerGeneration extends TransformerText {
    * step runs: later steps have one, so that edits `.at({ pos: -1 })` and `.at({ pos: 0 })` reach each new token and
    * `.at({ pos: 3 })` is refused there; with `usePastKvCache: false` every step has them all. Nothing is recorded for gradients.
    *
-   * Prompts of several lengths are padded on the left; each row is what it would be alone. Rows that have ended are filled
+   * Prompts of several lengths are padded on the left. Without drawing (`doSample: false`) each row is what it would be
+   * alone; with a seed the first row is, and each other row draws with random numbers of its own. Rows that have ended are filled
    * up with the end-of-sequence token in `"tokens"`, and simply end in text.
    *
    * @throws `tokenizer_required` for text, or text to return, without a tokenizer; `context_length` before any compute if
@@ -130,6 +131,14 @@ export abstract class TransformerGeneration extends TransformerText {
   createKvCache(options: KeyValueCacheOptions = {}): KeyValueCache {
     checkKeys("createKvCache", options, [CACHE_KEYS]);
     const { batchSize = 1, capacity } = options;
+    for (const [option, size] of Object.entries({ batchSize, capacity })) {
+      if (size === undefined || (Number.isSafeInteger(size) && size > 0)) continue;
+      throw hooklensError(
+        "invalid_argument",
+        `createKvCache: ${option}: expected a whole number above 0, got ${describe(size)}`,
+        { option },
+      );
+    }
     return new KeyValueCache(this.model.createKvCache(batchSize, capacity));
   }
 

@@ -97,7 +97,11 @@ export abstract class TransformerText extends TransformerModules {
     return fromIds(rows.map((row) => (rules === null ? row.map(() => 1) : attentionMaskOf(row, rules))));
   }
 
-  /** Token ids `[batch, pos]` of one text or several. */
+  /**
+   * Token ids `[batch, pos]` of one text or several, cut to the model's context unless `truncate: false`; `forward` and
+   * `generate` cut no text, and refuse those that are too long. Shorter texts are filled up on the tokenizer's side: give
+   * the same `paddingSide` to `forward`, so that padding is told from text.
+   */
   toTokens(input: string | readonly string[], options: ToTokensOptions = {}): Tokens {
     const texts = textsOf(input);
     if (texts === null)
@@ -137,6 +141,7 @@ export abstract class TransformerText extends TransformerModules {
     options: ToTokensOptions = {},
   ): string[] | string[][] {
     const tokenizer = this.needTokenizer();
+    checkOptionKeys("toStrTokens", options, TOKEN_KEYS);
     const each = (one: string | readonly number[] | Tensor) =>
       this.#row("toStrTokens", one, options).map((id) => this.#strToken(tokenizer, id));
     return isListOfRows(input) ? input.map(each) : each(input);

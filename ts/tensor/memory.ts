@@ -28,6 +28,9 @@ export interface MemoryUse {
  * Runs `body` and disposes every tensor made inside it, also when it throws, except those that it returns (also
  * within arrays, maps, sets and objects) and those passed to {@link keep}. May be nested.
  *
+ * It frees tensors, not what holds some of its own: end models, key-value caches and what `runWithCache` records with
+ * `using` or their dispose methods.
+ *
  * `body` must not be async (`invalid_argument`): what other code makes while it waits would be disposed too. Use
  * `using` there, or `tidy` between awaits.
  *

@@ -46,6 +46,31 @@ function working<T>(run: () => T): T {
   }
 }
 
+/** What a `tokenizer.json` may be a model of; in old files only its parts tell. */
+const MODELS: readonly unknown[] = ["BPE", "Unigram", "WordPiece", "WordLevel", undefined, null];
+
+/**
+ * The tokenizer as the library reads it right: a model of whole words names its unknown token itself, where the library
+ * looks in the configuration.
+ *
+ * @throws `invalid_file` for a model of another kind, which the library would take for one of whole words.
+ */
+function encoderOf(
+  tokenizer: Readonly<Record<string, unknown>>,
+  config: Readonly<Record<string, unknown>>,
+): Encoder {
+  const { model } = Object(tokenizer) as { readonly model?: unknown };
+  const { type, unk_token = "<unk>" } = Object(model) as Record<"type" | "unk_token", unknown>;
+  if (!MODELS.includes(type)) {
+    const detail = `its model is a ${describe(type)}; known are BPE, Unigram, WordPiece and WordLevel`;
+    throw hooklensError("invalid_file", `the tokenizer is not what tokenizer.json should hold: ${detail}`, {
+      detail,
+    });
+  }
+  const words = type === "WordLevel" && isRecord(config);
+  return working(() => new Encoder(tokenizer, words ? { ...config, unk_token } : config));
+}
+
 function isId(id: unknown): id is number {
   return typeof id === "number" && Number.isInteger(id) && id >= 0 && id <= LARGEST_ID;
 }
@@ -81,13 +106,13 @@ export class Tokenizer {
    * @throws `invalid_file` for content that is no tokenizer's.
    */
   constructor(tokenizer: Readonly<Record<string, unknown>>, config: Readonly<Record<string, unknown>> = {}) {
-    this.#encoder = working(() => new Encoder(tokenizer, config));
+    this.#encoder = encoderOf(tokenizer, config);
     this.eosToken = special(config, "eos_token") ?? "<|endoftext|>";
     this.bosToken = special(config, "bos_token") ?? this.eosToken;
     this.padToken = special(config, "pad_token") ?? this.eosToken;
     this.paddingSide = config["padding_side"] === "left" ? "left" : "right";
     // Not only of nothing, which may be encoded as an end of sequence.
-    this.prependsBos = this.bosId !== null && ["", "a"].every((text) => this.#ids(text)[0] === this.bosId);
+    this.prependsBos = this.bosId !== null && ["", "a"].every((text) => this.#first(text) === this.bosId);
     let largest = -1;
     for (const [token, id] of working(() => this.#encoder.get_vocab(true))) {
       if (!isId(id)) {
@@ -101,13 +126,16 @@ export class Tokenizer {
     this.#size = largest + 1;
   }
 
+  #first(text: string): unknown {
+    return working(() => this.#encoder.encode(text).ids[0]);
+  }
+
   #ids(text: string): number[] {
-    const ids: unknown[] = working(() => this.#encoder.encode(text).ids);
+    const { ids, tokens }: { ids: unknown[]; tokens: unknown[] } = working(() => this.#encoder.encode(text));
     if (ids.every(isId)) return ids;
-    throw hooklensError(
-      "invalid_file",
-      "the tokenizer gave something that is no id: its vocabulary is damaged",
-    );
+    const at = ids.findIndex((id) => !isId(id));
+    const detail = `the tokenizer has no id for ${describe(tokens[at])}, and no token for what is unknown`;
+    throw hooklensError("invalid_file", detail, { detail });
   }
 
   /**

@@ -3,7 +3,7 @@
 import { checkOptionKeys } from "../tensor/option-keys.ts";
 import { type Html, html, markup } from "./html.ts";
 import { divergingLegend } from "./legend.ts";
-import { signed } from "./numbers.ts";
+import { decimalsFor, signed } from "./numbers.ts";
 import { Picture } from "./picture.ts";
 import { largestSize, signedClass } from "./scales.ts";
 import { tokenHtml } from "./token-html.ts";
@@ -15,24 +15,26 @@ export interface ColoredTokensOptions {
   readonly title?: string;
   /**
    * Decimals of the numbers.
-   * @default 2
+   * @default as many as show three digits of the largest, at least 2
    */
   readonly digits?: number;
 }
 
-/** The tokens as markup, each with its number. */
+/** The tokens as markup, each with its number, below the key to their colours, whose ends have these names. */
 export function coloredTokensHtml(
   tokens: readonly { readonly position: number; readonly text: string }[],
   valueAt: (position: number) => number,
-  digits: number,
+  [lower, higher]: readonly [string, string],
+  decimals?: number,
 ): Html {
   const largest = largestSize(tokens.map(({ position }) => valueAt(position)));
+  const digits = decimals ?? decimalsFor(largest);
   const items = tokens.map(({ position, text }) => {
     const value = valueAt(position);
     const color = markup(signedClass(value, largest));
     return html`<li class=${color}>${tokenHtml(text)}<small>${signed(value, digits).trim()}</small></li>`;
   });
-  return html`<ol class="tokens">${items}</ol>`;
+  return html`${divergingLegend(largest, lower, higher, digits)}<ol class="tokens">${items}</ol>`;
 }
 
 /**
@@ -54,13 +56,14 @@ export function coloredTokens(
   options: ColoredTokensOptions = {},
 ): Picture {
   checkOptionKeys("coloredTokens", options, ["title", "digits"]);
-  const { title = "Tokens", digits = 2 } = options;
+  const { title = "Tokens", digits } = options;
   const { shape, data } = readNumbers("coloredTokens", values, [1]);
   checkNames("coloredTokens: tokens", tokens, shape[0] ?? 0);
   const list = coloredTokensHtml(
     tokens.map((text, position) => ({ position, text })),
     (position) => data[position] ?? Number.NaN,
+    ["", ""],
     digits,
   );
-  return new Picture(title, html`${divergingLegend(largestSize(Array.from(data)), "", "")}${list}`);
+  return new Picture(title, list);
 }

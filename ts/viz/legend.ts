@@ -3,10 +3,14 @@
 import { type Html, html } from "./html.ts";
 import { signed } from "./numbers.ts";
 
-/** The key to a diverging scale. */
-export function divergingLegend(largest: number, lower: string, higher: string): Html {
+/** The key to a diverging scale, its ends with so many decimals. */
+export function divergingLegend(largest: number, lower: string, higher: string, decimals = 2): Html {
   const steps = ["n5", "n4", "n3", "n2", "n1", "z", "p1", "p2", "p3", "p4", "p5"];
-  return legend(steps, `${lower} ${signed(-largest).trim()}`, `${signed(largest).trim()} ${higher}`);
+  return legend(
+    steps,
+    `${lower} ${signed(-largest, decimals).trim()}`,
+    `${signed(largest, decimals).trim()} ${higher}`,
+  );
 }
 
 /** The key to a sequential scale. */

@@ -8,6 +8,11 @@ export function signed(value: number, digits = 2): string {
   return (value < 0 ? "−" : "+") + text;
 }
 
+/** Decimals that show three digits of numbers of this size, at least two. */
+export function decimalsFor(size: number): number {
+  return size > 0 ? Math.min(12, Math.max(2, 2 - Math.floor(Math.log10(size)))) : 2;
+}
+
 /** `41.2 %`, and `<0.1 %` rather than a nought that is none. */
 export function percent(share: number): string {
   if (share > 0 && share < 0.0005) return "<0.1 %";

@@ -50,6 +50,19 @@ pub fn act_name(name: &str, layer: Option<u64>, part: Option<&str>) -> String {
     full
 }
 
+/// The short name of a point, which stands for it: that of `blocks.6.attn.hook_k` is `k6`. Nothing for a name that no short
+/// one stands for.
+pub(super) fn short_name(full: &str) -> Option<String> {
+    let (layer, rest) = match full.strip_prefix("blocks.") {
+        Some(rest) => rest.split_once('.')?,
+        None => ("", full),
+    };
+    let (part, point) = rest.rsplit_once('.').unwrap_or(("", rest));
+    let name = point.strip_prefix("hook_")?;
+    let short = [format!("{name}{layer}"), format!("{name}{layer}{part}")];
+    short.into_iter().find(|short| canonical_name(short) == full)
+}
+
 /// Splits `scale4ln1` into `scale`, 4 and `ln1`.
 fn shorthand(text: &str) -> Option<(&str, Option<u64>, &str)> {
     let (name, rest) = text.split_at(text.find(|c: char| !(c.is_ascii_lowercase() || c == '_'))?);

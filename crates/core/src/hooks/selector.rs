@@ -1,5 +1,6 @@
 //! Choosing hook points by name.
 
+use super::names::short_name;
 use super::{HookPointId, HookRegistry, canonical_name};
 use crate::error::{Error, Result, nearest};
 use globset::GlobBuilder;
@@ -27,13 +28,19 @@ impl HookRegistry {
 
     /// The point of that exact or short name.
     pub fn resolve(&self, name: &str) -> Result<HookPointId> {
-        self.find(name).or_else(|| self.find(&canonical_name(name))).ok_or_else(|| {
-            let full = canonical_name(name);
-            Error::UnknownHook {
-                name: name.to_owned(),
-                suggestions: nearest(&full, self.points().map(|p| p.name.as_str())),
-            }
-        })
+        self.find(name)
+            .or_else(|| self.find(&canonical_name(name)))
+            .ok_or_else(|| Error::UnknownHook { name: name.to_owned(), suggestions: self.nearest_to(name) })
+    }
+
+    /// The names of points nearest to one that is none, short ones if that is how it is written.
+    fn nearest_to(&self, name: &str) -> Vec<String> {
+        let full = || self.points().map(|p| p.name.as_str());
+        if canonical_name(name) == name {
+            return nearest(name, full());
+        }
+        let short: Vec<String> = full().filter_map(short_name).collect();
+        nearest(name, short.iter().map(String::as_str).chain(full().filter(|name| !name.contains('.'))))
     }
 
     fn select_one(&self, name: &str, selected: &mut BTreeSet<HookPointId>) -> Result<()> {
