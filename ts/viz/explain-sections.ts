@@ -93,7 +93,7 @@ export function attributionSection(report: ExplainReport, { tokens: most }: Deta
     .slice(0, mostBars)
     .sort((a, b) => a.position - b.position)
     .map(({ position, text }) => ({ position, text, value: valueAt(position) }));
-  return html`<section id="attribution"><h2>Token attribution</h2><p class="how">Gradient × activation at ${attribution.hook}: how much each token’s embedding moves the logit of ${shortLabel(answer.text)}, to first order. Blue raises it, orange lowers it.</p>${leftOut(shown.length, tokens.length, "tokens")}
+  return html`<section id="attribution"><h2>Token attribution</h2><p class="how">Gradient × activation at ${attribution.hook}: how much each token’s embedding moves the logit of “${shortLabel(answer.text)}”, to first order. Blue raises it, orange lowers it.</p>${leftOut(shown.length, tokens.length, "tokens")}
 ${coloredTokensHtml(shown, valueAt, ["lowers", "raises"])}
 <details${tokens.length <= 20 ? html` open` : null}><summary>${tokens.length <= mostBars ? "As bars" : `The ${mostBars} strongest as bars`}</summary>${signedBarsHtml(strongest, "Gradient × activation of each token")}</details></section>`;
 }
