@@ -49,7 +49,7 @@ fn what_selects_nothing_is_an_error() {
     assert!(message.contains("blocks.1.attn.hook_q\""), "{message}");
     let (c, message) = code(gpt.select(&["k6", "pattern99"]));
     assert_eq!(c, "unknown_hook");
-    assert!(message.contains("pattern99") && message.contains("hook_pattern"), "{message}");
+    assert!(message.contains("'pattern99'") && message.contains("\"pattern9\""), "{message}");
     let (c, message) = code(gpt.select(&["blocks.*.hook_z"]));
     assert_eq!((c, message.contains("blocks.*.hook_z")), ("invalid_names_filter", true));
     assert_eq!(code(gpt.select(&["blocks.[3"])).0, "invalid_names_filter");
