@@ -227,10 +227,9 @@ describe.runIf(canServe)("pages", () => {
         const own = await worker.startWorker();
         const model = await own.HookedTransformer.fromPretrained("builtin:tiny");
         const dying = worker.moduleHook(new URL("ending.js", location.href), { export: "ending" });
-        const waiting = await Promise.allSettled([
-          model.runWithHooks("And God said", { fwdHooks: { "blocks.1.hook_resid_pre": dying } }),
-          model.forward("And God said"),
-        ]);
+        // Both wait for the hook's module: a plain forward may be through before it is there.
+        const run = () => model.runWithHooks("And God said", { fwdHooks: { "blocks.1.hook_resid_pre": dying } });
+        const waiting = await Promise.allSettled([run(), run()]);
         const later = await model.forward("And God said").catch(({ code }) => code);
         return [waiting.map(({ reason }) => reason?.code), later, own.isAlive];`);
       expect(outcome).toEqual({ value: [["worker_died", "worker_died"], "worker_died", false] });
