@@ -163,11 +163,11 @@ test("explanations leave no hooks and no tensors behind", () => {
   const between = after60();
   const after = after60();
   expect(after.tensors).toBeLessThanOrEqual(before.tensors);
-  // The engine's own table of handles may double until the next garbage collection, but not twice in so few runs; a
-  // residual stream kept a run would be more, and in both halves.
+  // The engine's own table of handles doubles now and then until the next garbage collection, which no loop without a wait
+  // gives way to. A residual stream kept a run would be 60 in either half.
   const residual = 4 * report.tokens.length * model.cfg.d_model;
   const grown = Math.min(between.bytes - before.bytes, after.bytes - between.bytes);
-  expect(grown).toBeLessThan(30 * residual);
+  expect(grown).toBeLessThan(50 * residual);
   expect(model.listHooks().size).toBe(0);
 });
 
