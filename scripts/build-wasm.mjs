@@ -13,7 +13,8 @@ const made = join(root, ".cache", "wasm");
 rmSync(made, { recursive: true, force: true });
 const args = ["build", join(root, "crates/wasm"), "--profile", "wasm", "--target", "web"];
 // What wasm-opt makes is smaller as it is and larger compressed, which is what is downloaded.
-args.push("--mode", "no-install", "--no-opt", "--no-pack", "--out-dir", made, "--out-name", "hooklens");
+// It would look for a compiled standard library, which a compiler that builds it from source has not; wasm-bindgen it finds.
+args.push("--mode", "force", "--no-opt", "--no-pack", "--out-dir", made, "--out-name", "hooklens");
 const RUSTFLAGS = "-C target-feature=+simd128";
 const built = spawnSync(wasmPack, args, {
   cwd: root,
