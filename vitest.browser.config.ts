@@ -1,6 +1,6 @@
 import { playwright } from "@vitest/browser-playwright";
 import { defineConfig } from "vitest/config";
-import { CHROMIUM_FLAGS, chromiumPath } from "./scripts/chromium.mjs";
+import { launchOptions } from "./scripts/chromium.mjs";
 import { repositoryFiles } from "./tests/browser/files-plugin.ts";
 import { NOT_IN_PAGES } from "./tests/browser/not-in-pages.ts";
 import { suitesInWorkers } from "./tests/browser/suite-plugin.ts";
@@ -8,7 +8,6 @@ import { suitesInWorkers } from "./tests/browser/suite-plugin.ts";
 const here = (path: string) => new URL(path, import.meta.url).pathname;
 const root = here(".").replace(/\/$/, "");
 const shim = (name: string) => here(`tests/browser/shims/${name}.ts`);
-const executablePath = chromiumPath();
 
 const resolve = {
   alias: {
@@ -30,10 +29,7 @@ const test = {
     headless: true,
     screenshotFailures: false,
     provider: playwright({
-      launchOptions: {
-        args: [...CHROMIUM_FLAGS, "--js-flags=--expose-gc"],
-        ...(executablePath === undefined ? {} : { executablePath }),
-      },
+      launchOptions: launchOptions("--expose-gc"),
     }),
   },
 };

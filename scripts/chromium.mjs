@@ -16,7 +16,7 @@ export function chromiumPath() {
 }
 
 /** How it is started: without a window, and without calls home that a test would have to wait for. */
-export const CHROMIUM_FLAGS = [
+const CHROMIUM_FLAGS = [
   "--no-sandbox",
   "--disable-gpu",
   "--disable-quic",
@@ -25,6 +25,13 @@ export const CHROMIUM_FLAGS = [
   "--disable-component-update",
   "--disable-sync",
 ];
+
+/** What playwright starts it with, with options of V8. */
+export function launchOptions(...v8) {
+  const executablePath = chromiumPath();
+  const args = [...CHROMIUM_FLAGS, ...(v8.length === 0 ? [] : [`--js-flags=${v8.join(" ")}`])];
+  return { args, ...(executablePath === undefined ? {} : { executablePath }) };
+}
 
 /** Installs the browser where that needs no questions asked; otherwise says what to do. */
 export function installChromium() {

@@ -1,17 +1,9 @@
 // What a page does with the package as npm installs it and with nothing built: modules, an import map, a browser.
 import { createReadStream, existsSync, statSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import { extname, join, normalize, sep } from "node:path";
+import { join, normalize, sep } from "node:path";
 import { chromium } from "playwright-core";
-import { CHROMIUM_FLAGS, chromiumPath } from "./chromium.mjs";
-
-const TYPES = {
-  ".html": "text/html",
-  ".js": "text/javascript",
-  ".mjs": "text/javascript",
-  ".json": "application/json",
-  ".wasm": "application/wasm",
-};
+import { launchOptions } from "./chromium.mjs";
+import { listen, mediaType } from "./web-server.mjs";
 
 /** The import map that docs/browser.md shows. */
 const IMPORTS = {
@@ -22,18 +14,16 @@ const IMPORTS = {
 };
 
 function serve(folder) {
-  const server = createServer((request, response) => {
+  return listen((request, response) => {
     const { pathname } = new URL(request.url, "http://localhost");
     const path = normalize(join(folder, decodeURIComponent(pathname)));
     if (!path.startsWith(folder + sep) || !existsSync(path) || !statSync(path).isFile()) {
       response.writeHead(404).end();
       return;
     }
-    const type = TYPES[extname(path)] ?? "application/octet-stream";
-    response.writeHead(200, { "content-type": type, "content-length": statSync(path).size });
+    response.writeHead(200, { "content-type": mediaType(path), "content-length": statSync(path).size });
     createReadStream(path).pipe(response);
   });
-  return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
 }
 
 /**
@@ -47,7 +37,7 @@ export async function runInPage(folder, script) {
   const head = `<!doctype html><link rel="icon" href="data:,">${map}`;
   writeFileSync(join(folder, "page.html"), `${head}<script type="module">${script}</script>`);
   const server = await serve(folder);
-  const browser = await chromium.launch({ args: [...CHROMIUM_FLAGS], executablePath: chromiumPath() });
+  const browser = await chromium.launch(launchOptions());
   try {
     const page = await browser.newPage();
     const said = [];
@@ -64,11 +54,11 @@ export async function runInPage(folder, script) {
       page.on("pageerror", (error) => say(`ERROR ${error.message}`));
       setTimeout(() => say("ERROR nothing more came of the page for a minute"), 60_000).unref();
     });
-    await page.goto(`http://127.0.0.1:${server.address().port}/page.html`);
+    await page.goto(`${server.url}/page.html`);
     await over;
     return said;
   } finally {
     await browser.close();
-    server.close();
+    await server.close();
   }
 }

@@ -41,10 +41,6 @@ export function packAll(into) {
   const stage = join(into, "stage");
   mkdirSync(stage);
   for (const path of manifest.files) {
-    if (path === "wasm" && !existsSync(join(root, path))) {
-      console.error("the engine for pages is not built (npm run build:wasm): this package is for Node alone");
-      continue;
-    }
     if (!existsSync(join(root, path))) fail(`package.json lists '${path}', which does not exist`);
     cpSync(join(root, path), join(stage, path), { recursive: true });
   }

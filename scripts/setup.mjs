@@ -53,20 +53,17 @@ export function buildNative() {
   );
 }
 
-/** What the engine for pages is made of. */
-function wasmStep() {
-  const inputs = ["Cargo.toml", "Cargo.lock", "crates/binding", "crates/core", "crates/wasm"];
-  return {
-    inputs: [...inputs, "scripts/build-wasm.mjs", "scripts/wasm-toolchain.mjs"],
-    outputs: ["wasm/hooklens.js", "wasm/hooklens_bg.wasm"],
-    extra: spawnSync("rustc", ["--version"], { cwd: root, encoding: "utf8" }).stdout ?? "",
-  };
-}
-
 /** The engine for pages, into wasm/. */
 export function buildWasm() {
-  once("wasm", wasmStep(), () =>
-    run("Building the engine for pages (some minutes)", "node", ["scripts/build-wasm.mjs"]),
+  const inputs = ["Cargo.toml", "Cargo.lock", "crates/binding", "crates/core", "crates/wasm"];
+  once(
+    "wasm",
+    {
+      inputs: [...inputs, "scripts/build-wasm.mjs", "scripts/wasm-toolchain.mjs"],
+      outputs: ["wasm/hooklens.js", "wasm/hooklens_bg.wasm"],
+      extra: spawnSync("rustc", ["--version"], { cwd: root, encoding: "utf8" }).stdout ?? "",
+    },
+    () => run("Building the engine for pages (some minutes)", "node", ["scripts/build-wasm.mjs"]),
   );
 }
 
@@ -94,22 +91,17 @@ export function setup() {
   buildLibrary();
 }
 
-/** Whether a part of this script, in a process of its own, went well. What went wrong it has said. */
-function inProcess(part) {
-  const child = spawn(process.execPath, [join(root, "scripts/setup.mjs"), part], {
+/**
+ * Begins to get what tests in a browser take besides, in a process of its own: Chromium, and the engine for pages. Much of
+ * that is downloading, and linking with a single thread, so that other work goes on beside it. Resolves to false where
+ * something cannot be had, which was said.
+ */
+export function startPages() {
+  const child = spawn(process.execPath, [join(root, "scripts/setup.mjs"), "browser"], {
     cwd: root,
     stdio: ["ignore", process.stderr, process.stderr],
   });
   return new Promise((done) => child.once("close", (code) => done(code === 0)));
-}
-
-/**
- * Begins to get what tests in a browser take besides: Chromium, and the engine for pages. Much of that is downloading, and
- * linking with a single thread, so that other work goes on beside it. Resolves to false where something cannot be had, which
- * was said.
- */
-export function startPages() {
-  return inProcess("browser");
 }
 
 const PARTS = {

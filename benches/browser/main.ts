@@ -13,7 +13,7 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { type Browser, chromium } from "playwright-core";
 import { build } from "vite";
-import { CHROMIUM_FLAGS, chromiumPath } from "../../scripts/chromium.mjs";
+import { launchOptions } from "../../scripts/chromium.mjs";
 import type { Run } from "../forward/peer.ts";
 import { machine } from "../hooks/report.ts";
 import { GPT2_SMALL } from "../sizes.ts";
@@ -132,7 +132,6 @@ async function measure(found: ReadonlyMap<string, Running>, threads: number): Pr
   }));
 }
 
-const executablePath = chromiumPath();
 if (!existsSync(`${wasm}/hooklens_bg.wasm`)) throw new Error("build the engine first: npm run build:wasm");
 const model = makeModel();
 if (model === undefined) throw new Error("without a model there is nothing to run");
@@ -141,10 +140,7 @@ const pages = path("../../.cache/bench-pages");
 step("building pages");
 await buildPages(pages);
 const server = await serve({ pages, model, ...(peers === undefined ? {} : { peers: peers.folder }) });
-const browser = await chromium.launch({
-  args: [...CHROMIUM_FLAGS],
-  ...(executablePath === undefined ? {} : { executablePath }),
-});
+const browser = await chromium.launch(launchOptions());
 const [load = 0] = loadavg();
 const runs: Runs[] = [];
 try {
@@ -155,7 +151,7 @@ try {
   }
 } finally {
   await browser.close();
-  server.close();
+  await server.close();
 }
 const measured: Measured = {
   machine: machine(load),

@@ -3,7 +3,7 @@
 import type { Run } from "../forward/peer.ts";
 import { median } from "../hooks/paired.ts";
 import type { Machine } from "../hooks/report.ts";
-import { quotient } from "../support/quotients.ts";
+import { quotients } from "../support/quotients.ts";
 import { milliseconds, table } from "../support/table.ts";
 
 /** Runs of one program with so many threads, by workload and in order. */
@@ -75,14 +75,7 @@ export function comparisons({ runs }: Measured): Comparison[] {
         runs.find((run) => run.subject === subject && run.threads === threads)?.times[workload];
       const [mine, others] = [find("hooklens", goal.ours), find(goal.other, goal.workload)];
       if (mine === undefined || others === undefined) return [];
-      const [wall, cpu] = (["wall", "cpu"] as const).map((kind) =>
-        quotient(
-          mine.map((run) => run[kind]),
-          others.map((run) => run[kind]),
-        ),
-      );
-      if (wall === undefined || cpu === undefined) return [];
-      return [{ ...goal, threads, wall: wall.median, cpu: cpu.median, least: wall.least }];
+      return [{ ...goal, threads, ...quotients(mine, others) }];
     }),
   );
 }
@@ -114,7 +107,7 @@ export function summary(measured: Measured): object {
 export function markdown(measured: Measured): string {
   const { machine, browser, versions, rounds, runs, engineBytes } = measured;
   const { cpu, memoryGB, node, platform, load } = machine;
-  const quotients = table(
+  const compared = table(
     ["hooklens in a page", "÷", "threads", "time", "least time", "processor time", "goal", ""],
     comparisons(measured).map(({ ours, other, workload, threads, goal, wall, least, cpu }) => [
       ours,
@@ -165,7 +158,7 @@ once. The exported graph is of standard operators, as exporters write it. Both a
 "all"\`. One thread is a page as any server gives it, several are a page that is cross-origin isolated; hooklens is among
 those where its engine was built with threads.
 
-${quotients}
+${compared}
 
 ${all}
 

@@ -2,7 +2,7 @@
 
 import { median } from "../hooks/paired.ts";
 import type { Machine } from "../hooks/report.ts";
-import { quotient } from "../support/quotients.ts";
+import { quotients } from "../support/quotients.ts";
 import { milliseconds, table } from "../support/table.ts";
 import type { Run } from "./peer.ts";
 
@@ -57,13 +57,7 @@ export function ratios({ runs }: Measured): { times: Record<string, Summary>; ra
   const compared = GOALS.flatMap(({ ours, other, goal }): Ratio[] => {
     const [mine, others] = [runs[ours], runs[other]];
     if (mine === undefined || others === undefined) return [];
-    const of = (kind: "wall" | "cpu") =>
-      quotient(
-        mine.map((run) => run[kind]),
-        others.map((run) => run[kind]),
-      );
-    const [wall, cpu] = [of("wall"), of("cpu")];
-    return [{ ours, other, goal, wall: wall.median, cpu: cpu.median, least: wall.least }];
+    return [{ ours, other, goal, ...quotients(mine, others) }];
   });
   return { times, ratios: compared };
 }

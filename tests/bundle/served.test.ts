@@ -1,21 +1,13 @@
 // Pages as users ship them, in Chromium: built by Vite, or as modules with an import map and nothing built.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { extname, join } from "node:path";
+import { join } from "node:path";
 import { type Browser, chromium } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { CHROMIUM_FLAGS, chromiumPath } from "../../scripts/chromium.mjs";
+import { launchOptions } from "../../scripts/chromium.mjs";
+import { type Listening, listen, mediaType } from "../../scripts/web-server.mjs";
 import { MODELS, serve } from "../loading/server.ts";
 import { canServe } from "../support/serving.ts";
 import { compile, project, withVite } from "./bundlers.ts";
-
-const TYPES: Readonly<Record<string, string>> = {
-  ".html": "text/html",
-  ".js": "text/javascript",
-  ".mjs": "text/javascript",
-  ".wasm": "application/wasm",
-};
 
 /** What pages may do: run their own files and WebAssembly. */
 const POLICY =
@@ -24,36 +16,29 @@ const POLICY =
 /** What a page may do that loads models from another site. */
 const OPEN_POLICY = POLICY.replace("connect-src 'self'", "connect-src 'self' http://127.0.0.1:*");
 
-const executablePath = chromiumPath();
-
 describe.runIf(canServe)("in Chromium", () => {
   let folder: string;
   let remove: (() => void) | undefined;
-  let server: Server;
+  let server: Listening | undefined;
   let browser: Browser;
   let base: string;
 
   beforeAll(async () => {
     compile();
     ({ folder, remove } = await project());
-    server = createServer((request, response) => {
+    server = await listen((request, response) => {
       const path = join(folder, new URL(request.url ?? "/", "http://localhost").pathname);
       if (!existsSync(path)) return response.writeHead(404).end();
-      const type = TYPES[extname(path)] ?? "application/octet-stream";
       const allowed = path.includes("/vite-other-site/") ? OPEN_POLICY : POLICY;
       const policy = path.includes("/vite-") ? { "content-security-policy": allowed } : {};
-      return response.writeHead(200, { "content-type": type, ...policy }).end(readFileSync(path));
+      return response.writeHead(200, { "content-type": mediaType(path), ...policy }).end(readFileSync(path));
     });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    browser = await chromium.launch({
-      args: [...CHROMIUM_FLAGS],
-      ...(executablePath === undefined ? {} : { executablePath }),
-    });
+    base = server.url;
+    browser = await chromium.launch(launchOptions());
   }, 300_000);
   afterAll(async () => {
     await browser?.close();
-    server?.close();
+    await server?.close();
     remove?.();
   });
 

@@ -1,25 +1,15 @@
 /** A page that has the library, on a server of its own, in browsers that may lack something. */
 
 import { createReadStream, existsSync, statSync } from "node:fs";
-import { createServer, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
-import { extname, join } from "node:path";
+import type { ServerResponse } from "node:http";
+import { join } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
-import { CHROMIUM_FLAGS, chromiumPath } from "../../scripts/chromium.mjs";
-
-const TYPES: Readonly<Record<string, string>> = {
-  ".html": "text/html",
-  ".js": "text/javascript",
-  ".wasm": "application/wasm",
-};
+import { launchOptions } from "../../scripts/chromium.mjs";
+import { listen, mediaType } from "../../scripts/web-server.mjs";
 
 /** Starts Chromium, with options of V8. */
 export function browser(...v8: readonly string[]): Promise<Browser> {
-  const executablePath = chromiumPath();
-  return chromium.launch({
-    args: [...CHROMIUM_FLAGS, ...(v8.length === 0 ? [] : [`--js-flags=${v8.join(" ")}`])],
-    ...(executablePath === undefined ? {} : { executablePath }),
-  });
+  return chromium.launch(launchOptions(...v8));
 }
 
 /** A server of a folder. */
@@ -31,24 +21,19 @@ export interface Site extends AsyncDisposable {
 
 export async function site(folder: string): Promise<Site> {
   let own: Site;
-  const server = createServer((request, response) => {
+  const server = await listen((request, response) => {
     const { pathname } = new URL(request.url ?? "/", "http://localhost");
     const path = join(folder, pathname);
     if (path.endsWith(".wasm") && own.engine !== null) return own.engine(response);
     if (!existsSync(path) || !statSync(path).isFile()) return response.writeHead(404).end("no such file");
-    const type = TYPES[extname(path)] ?? "application/octet-stream";
     // Nothing may come out of the browser's memory where the server is said to have failed.
-    response.writeHead(200, { "content-type": type, "cache-control": "no-store" });
+    response.writeHead(200, { "content-type": mediaType(path), "cache-control": "no-store" });
     return createReadStream(path).pipe(response);
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   own = {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    url: `${server.url}/`,
     engine: null,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      await new Promise((done) => server.close(done));
-    },
+    [Symbol.asyncDispose]: server.close,
   };
   return own;
 }

@@ -1,7 +1,6 @@
 // Models that a visitor brings: from an address, of this device, by a link, in a real browser.
 
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
@@ -10,7 +9,7 @@ import { type Experiment, fromHash, toHash } from "../../explorer/src/experiment
 import { HookedTransformer } from "../../ts/index.ts";
 import { MODELS, serve } from "../loading/server.ts";
 import { canServe } from "../support/serving.ts";
-import { complaints, picture, type Served, servedPage } from "./page.ts";
+import { axe, picture, type Served, servedPage, type VisitOptions, visit as visitPage } from "./page.ts";
 
 let served: Served;
 beforeAll(async () => {
@@ -18,24 +17,8 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => served?.[Symbol.asyncDispose]());
 
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-
-async function visit(
-  flow: (page: Page, found: string[]) => Promise<void>,
-  { hash = "", ...options }: { hash?: string } & Parameters<Served["browser"]["newContext"]>[0] = {},
-): Promise<void> {
-  const context = await served.browser.newContext(options);
-  try {
-    const page = await context.newPage();
-    page.setDefaultTimeout(60_000);
-    const found = complaints(page);
-    await page.goto(served.url + hash);
-    await flow(page, found);
-    expect(found).toEqual([]);
-  } finally {
-    await context.close();
-  }
-}
+const visit = (flow: (page: Page, found: string[]) => Promise<void>, options?: VisitOptions) =>
+  visitPage(served, flow, options);
 
 const link = (model: string) => {
   const experiment: Experiment = { version: 1, model, prompt: "And God said,", source: "", edits: [] };

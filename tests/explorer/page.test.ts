@@ -1,12 +1,19 @@
 // What a visitor does with the explorer's page, in a real browser.
 
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { fromHash, readExperiment } from "../../explorer/src/experiment.ts";
 import { canServe } from "../support/serving.ts";
-import { complaints, picture, type Served, servedPage } from "./page.ts";
+import {
+  axe,
+  complaints,
+  picture,
+  type Served,
+  servedPage,
+  type VisitOptions,
+  visit as visitPage,
+} from "./page.ts";
 
 let served: Served;
 beforeAll(async () => {
@@ -14,25 +21,16 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => served?.[Symbol.asyncDispose]());
 
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-
-/** A page that has shown its first answer; at the end nothing may have been complained about. */
-async function visit(
-  flow: (page: Page, found: string[]) => Promise<void>,
-  { hash = "", ...options }: { hash?: string } & Parameters<Served["browser"]["newContext"]>[0] = {},
-): Promise<void> {
-  const context = await served.browser.newContext(options);
-  try {
-    const page = await context.newPage();
-    const found = complaints(page);
-    await page.goto(served.url + hash);
-    await page.locator(".next tbody tr").first().waitFor({ timeout: 60_000 });
-    await flow(page, found);
-    expect(found).toEqual([]);
-  } finally {
-    await context.close();
-  }
-}
+/** A page that has shown its first answer. */
+const visit = (flow: (page: Page, found: string[]) => Promise<void>, options?: VisitOptions) =>
+  visitPage(
+    served,
+    async (page, found) => {
+      await page.locator(".next tbody tr").first().waitFor();
+      await flow(page, found);
+    },
+    options,
+  );
 
 const best = (page: Page) => page.locator(".next .word").first().textContent();
 const edits = (page: Page) => page.locator(".edits li span").allTextContents();

@@ -1,29 +1,22 @@
 /** The explorer's page, built and served under a sub-path as any file host would, in a browser. */
 
 import { execFileSync } from "node:child_process";
-import { createReadStream, existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createReadStream, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { extname, join } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Browser, chromium, type Page } from "playwright-core";
-import { CHROMIUM_FLAGS, chromiumPath } from "../../scripts/chromium.mjs";
+import { expect } from "vitest";
+import { launchOptions } from "../../scripts/chromium.mjs";
+import { type Listening, listen, mediaType } from "../../scripts/web-server.mjs";
 
 const path = (name: string) => fileURLToPath(new URL(`../../${name}`, import.meta.url));
 
-const TYPES: Readonly<Record<string, string>> = {
-  ".html": "text/html",
-  ".js": "text/javascript",
-  ".css": "text/css",
-  ".json": "application/json",
-  ".wasm": "application/wasm",
-};
-
 const SUB_PATH = "/some/where/";
 
-function serve(folder: string): Promise<Server> {
-  const server = createServer((request, response) => {
+function serve(folder: string): Promise<Listening> {
+  return listen((request, response) => {
     const { pathname } = new URL(request.url ?? "", "http://localhost");
     const name = pathname.startsWith(SUB_PATH) ? pathname.slice(SUB_PATH.length) || "index.html" : "";
     const path = join(folder, name);
@@ -31,18 +24,16 @@ function serve(folder: string): Promise<Server> {
       response.writeHead(404).end();
       return;
     }
-    const type = TYPES[extname(path)] ?? "application/octet-stream";
-    response.writeHead(200, { "content-type": type, "content-length": statSync(path).size });
+    response.writeHead(200, { "content-type": mediaType(path), "content-length": statSync(path).size });
     createReadStream(path).pipe(response);
   });
-  return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
 }
 
 /** The page on a server. */
 export interface Host {
   readonly url: string;
   /** Ends the server; what the page asks it then fails. */
-  stop(): void;
+  stop(): Promise<void>;
 }
 
 /** A browser and the address of the page. */
@@ -63,32 +54,27 @@ export async function servedPage(): Promise<Served> {
   execFileSync(process.execPath, [...vite, ...how, "--logLevel", "error"], { env, stdio: "pipe" });
   const another = async (): Promise<Host> => {
     const server = await serve(folder);
-    const { port } = server.address() as AddressInfo;
-    return {
-      url: `http://127.0.0.1:${port}${SUB_PATH}`,
-      stop: () => {
-        server.close();
-        server.closeAllConnections();
-      },
-    };
+    return { url: server.url + SUB_PATH, stop: server.close };
   };
   const host = await another();
-  const executablePath = chromiumPath();
-  const browser = await chromium.launch({
-    args: [...CHROMIUM_FLAGS],
-    ...(executablePath === undefined ? {} : { executablePath }),
-  });
+  const browser = await chromium.launch(launchOptions());
   return {
     browser,
     url: host.url,
     another,
     async [Symbol.asyncDispose]() {
       await browser.close();
-      host.stop();
+      await host.stop();
       rmSync(folder, { recursive: true });
     },
   };
 }
+
+/** axe-core, to be run in a page. */
+export const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** How a page is visited: the link's end, and what the browser says of itself. */
+export type VisitOptions = { hash?: string } & Parameters<Browser["newContext"]>[0];
 
 /** Everything that a page complained about. */
 export function complaints(page: Page): string[] {
@@ -104,4 +90,23 @@ export function complaints(page: Page): string[] {
 export async function picture(page: Page, name: string): Promise<void> {
   const folder = process.env["HOOKLENS_SCREENSHOTS"];
   if (folder) await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
+}
+
+/** Runs `flow` in a page of its own; at the end the page may have complained about nothing. */
+export async function visit(
+  { browser, url }: Served,
+  flow: (page: Page, found: string[]) => Promise<void>,
+  { hash = "", ...options }: VisitOptions = {},
+): Promise<void> {
+  const context = await browser.newContext(options);
+  try {
+    const page = await context.newPage();
+    page.setDefaultTimeout(60_000);
+    const found = complaints(page);
+    await page.goto(url + hash);
+    await flow(page, found);
+    expect(found).toEqual([]);
+  } finally {
+    await context.close();
+  }
 }
