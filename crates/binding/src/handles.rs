@@ -123,18 +123,21 @@ pub(crate) fn hold<T: Held>(value: T) -> Handle {
 
 /// The value of a handle. What a hook was given is from then on held as everything else.
 pub(crate) fn held<T: Held>(handle: Handle) -> Result<T> {
-    T::table().with_borrow_mut(|Table { slots, .. }| match slots.get_mut(handle as usize) {
-        Some(Slot::Held(value)) => Ok(value.clone()),
-        Some(slot @ Slot::Passed(..)) => match std::mem::replace(slot, Slot::Vacant) {
+    T::table().with_borrow_mut(|Table { slots, .. }| {
+        let Some(slot) = slots.get_mut(handle as usize) else {
+            return Err(not_ours::<T>("an object of another library"));
+        };
+        match slot {
+            Slot::Held(value) => Ok(value.clone()),
             Slot::Passed(value, _) => {
+                let value = value.clone();
                 *slot = Slot::Held(value.clone());
                 Ok(value)
             }
-            _ => Err(not_ours::<T>("an object of another library")),
-        },
-        Some(Slot::Disposed) => Err(Error::Disposed { what: T::WHAT.into() }),
-        Some(Slot::Reclaimed) => Err(Error::Disposed { what: reclaimed::<T>() }),
-        Some(Slot::Vacant) | None => Err(not_ours::<T>("an object of another library")),
+            Slot::Disposed => Err(Error::Disposed { what: T::WHAT.into() }),
+            Slot::Reclaimed => Err(Error::Disposed { what: reclaimed::<T>() }),
+            Slot::Vacant => Err(not_ours::<T>("an object of another library")),
+        }
     })
 }
 
@@ -154,14 +157,10 @@ pub(crate) fn passed<T: Held>(handle: Handle, bytes: usize, most: usize) {
     T::table().with_borrow_mut(|table| {
         let place = table.next;
         let Some(slot) = table.slots.get_mut(handle as usize) else { return };
-        match std::mem::replace(slot, Slot::Vacant) {
-            Slot::Held(value) => *slot = Slot::Passed(value, place),
-            // Disposed by the hook.
-            other => {
-                *slot = other;
-                return;
-            }
-        }
+        // Otherwise the hook has disposed it.
+        let Slot::Held(value) = slot else { return };
+        let value = value.clone();
+        *slot = Slot::Passed(value, place);
         table.next += 1;
         table.queue.push_back((handle, place, bytes));
         table.queued += bytes;

@@ -97,8 +97,8 @@ fn first_rows(shape: &[usize], rows: Option<usize>, len: usize) -> (Vec<usize>, 
     }
 }
 
-/// Copies a tensor, or its first rows, out of the bytes of a whole file. `forget` is told what has been copied: where it begins, and how much
-/// it is.
+/// Copies a tensor, or its first rows, out of the bytes of a whole file. `forget` is told what has been copied: where it
+/// begins, and how much it is.
 fn read_tensor(
     bytes: &[u8],
     header: &header::Header,
@@ -137,8 +137,12 @@ fn on_device(data: &CT, info: &TensorInfo, device: &Device) -> Result<Tensor> {
     if info.dtype == Dtype::BOOL { Tensor::mask(data) } else { Tensor::constant(data) }
 }
 
-/// All tensors and the metadata of a file whose bytes are these. `location` is for error messages.
-pub(super) fn decode_file(location: &Path, bytes: &[u8]) -> Result<(NamedTensors, Metadata)> {
+/// [`read_tensors`](super::read_tensors) where there is no file system: `bytes` are the whole file, `location` is for error
+/// messages.
+///
+/// # Errors
+/// `invalid_file`, with the numbers, for what is no such file.
+pub fn decode_tensors(location: &Path, bytes: &[u8]) -> Result<(NamedTensors, Metadata)> {
     let header = header::parse(bytes).map_err(|detail| Error::InvalidFile { path: location.into(), detail })?;
     let progress = LoadProgress::default();
     let tensors = header

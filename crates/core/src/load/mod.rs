@@ -16,7 +16,7 @@ mod progress;
 mod save;
 mod shards;
 
-pub use file::SafetensorsFile;
+pub use file::{SafetensorsFile, decode_tensors};
 pub(crate) use json::parse_json;
 pub use json::read_json;
 pub use progress::LoadProgress;
@@ -132,14 +132,6 @@ pub fn read_tensors(path: &Path) -> Result<(NamedTensors, Metadata)> {
         .map(|name| Ok((name.to_owned(), file.read(name, None, None, &Device::Cpu, &progress)?)))
         .collect::<Result<_>>()?;
     Ok((tensors, file.metadata().to_vec()))
-}
-
-/// [`read_tensors`] where there is no file system: `bytes` are the whole file, `location` is for error messages.
-///
-/// # Errors
-/// `invalid_file`, with the numbers, for what is no such file.
-pub fn decode_tensors(location: &Path, bytes: &[u8]) -> Result<(NamedTensors, Metadata)> {
-    file::decode_file(location, bytes)
 }
 
 /// The `weight_mismatch` for a name that a source does not have.
