@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import {
   HookedRootModule,
-  HookPoint,
   loadInterventions,
   ones,
   parameter,
@@ -17,21 +16,10 @@ import {
   tensor,
   zeros,
 } from "../../ts/index.ts";
-import { values, X } from "./toy.ts";
+import { Line, values, X } from "./toy.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hooklens-hooks-"));
 afterAll(() => rmSync(folder, { recursive: true }));
-
-class Line extends HookedRootModule {
-  hook = new HookPoint(["batch", "pos", "d"]);
-  constructor() {
-    super();
-    this.setup();
-  }
-  forward(x: Tensor): Tensor {
-    return this.hook.forward(x);
-  }
-}
 
 class Net extends HookedRootModule {
   w = parameter(ones([2, 2]));

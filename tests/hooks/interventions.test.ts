@@ -18,19 +18,7 @@ import {
   tensor,
   zero,
 } from "../../ts/index.ts";
-import { code, values, X } from "./toy.ts";
-
-/** Passes `[batch, pos, d]` on. */
-class Line extends HookedRootModule {
-  hook = new HookPoint(["batch", "pos", "d"]);
-  constructor() {
-    super();
-    this.setup();
-  }
-  forward(x: Tensor): Tensor {
-    return this.hook.forward(x);
-  }
-}
+import { code, Line, values, X } from "./toy.ts";
 
 const edited = (edit: Intervention, x: Tensor = X(1, 2, 2)) =>
   values(new Line().runWithHooks(x, { fwdHooks: { hook: edit } }));

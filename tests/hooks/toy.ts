@@ -35,6 +35,18 @@ export class Toy extends HookedRootModule {
   }
 }
 
+/** Passes `[batch, pos, d]` on. */
+export class Line extends HookedRootModule {
+  hook = new HookPoint(["batch", "pos", "d"]);
+  constructor() {
+    super();
+    this.setup();
+  }
+  forward(x: Tensor): Tensor {
+    return this.hook.forward(x);
+  }
+}
+
 /** 1, 2, 3, … in that shape. */
 export function X(...shape: number[]): Tensor {
   const size = shape.reduce((product, n) => product * n, 1);
