@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { messageOf } from "../engine/message.ts";
 import { wantsColor } from "./explain-command.ts";
 import { jsonText } from "./json-text.ts";
 import { loadModel, quietFor } from "./load-model.ts";
@@ -47,7 +48,7 @@ async function filterOf(text: string): Promise<string | RegExp> {
     return new RegExp(source, flags);
   } catch (error) {
     const { hooklensError } = await import("../engine/errors.ts");
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw hooklensError("invalid_names_filter", `'${text}' is no regular expression: ${why}`, {
       pattern: text,
     });

@@ -1,5 +1,7 @@
 /** The command line as a function, so that tests and other programs can run it without a process of their own. */
+
 import { Command, CommanderError } from "commander";
+import { messageOf } from "../engine/message.ts";
 import "../platform/start-node.ts";
 import { VERSION } from "../version.ts";
 import { safeText } from "../viz/token-label.ts";
@@ -31,7 +33,7 @@ function describeError(error: unknown): { message: string; code: string } {
       .replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
     return { message, code };
   }
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const code = error instanceof Error && "code" in error ? String(error.code) : "internal";
   return { message, code };
 }

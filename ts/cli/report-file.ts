@@ -4,6 +4,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { hooklensError } from "../engine/errors.ts";
+import { messageOf } from "../engine/message.ts";
 
 /** The name of a report that nobody named. */
 export const REPORT_NAME = "hooklens-report.html";
@@ -21,7 +22,7 @@ export function writeReport(text: string, file: string | undefined, cwd: string)
     return path;
   } catch (error) {
     if (file !== undefined) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       throw hooklensError("invalid_argument", `the report cannot be written to '${file}': ${why}`, { path });
     }
   }

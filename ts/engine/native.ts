@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { VERSION } from "../version.ts";
 import type { LoadedEngine } from "./current.ts";
 import { HooklensError } from "./errors.ts";
+import { messageOf } from "./message.ts";
 import { type EngineModule, versionProblem, wire } from "./wire.ts";
 
 const require = createRequire(import.meta.url);
@@ -29,7 +30,7 @@ function candidates(device: string): string[] {
 }
 
 function reason(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return message.split("\n", 1)[0] ?? message;
 }
 

@@ -3,6 +3,7 @@
 import { noAnswer } from "../platform/no-answer.ts";
 import type { WasmSource } from "./current.ts";
 import { type HooklensError, hooklensError } from "./errors.ts";
+import { messageOf } from "./message.ts";
 import { webAssembly } from "./web-assembly.ts";
 
 const WHAT = "wasm/hooklens_bg.wasm of the package 'hooklens'";
@@ -15,10 +16,6 @@ function refused(from: string, detail: string, details: object = {}, cause?: unk
   );
   if (cause !== undefined) error.cause = cause;
   return error;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** What is wrong with bytes that did not compile. */

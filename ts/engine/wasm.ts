@@ -5,6 +5,7 @@
 
 import type { LoadedEngine, WasmSource } from "./current.ts";
 import { hooklensError } from "./errors.ts";
+import { messageOf } from "./message.ts";
 import { compiled } from "./wasm-download.ts";
 import { webAssembly } from "./web-assembly.ts";
 import { type EngineModule, versionProblem, wire } from "./wire.ts";
@@ -35,7 +36,7 @@ function nameOf(source: WasmSource): string {
 
 /** What is wrong with a module that compiles but is not this engine, or for which there is no room. */
 function notStarted(from: string, error: unknown): Error {
-  const detail = error instanceof Error ? error.message : String(error);
+  const detail = messageOf(error);
   const told = hooklensError(
     "engine_unavailable",
     `the engine from ${from} did not start; it must be that of this very version of hooklens (${detail})`,

@@ -3,6 +3,7 @@
 import type { DType, LoadRequest } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
 import { checkKeys } from "../hooks/call-options.ts";
+import { requireCount } from "../tensor/arguments.ts";
 import { describe } from "../tensor/base.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import { type ProcessingOptions, stepsOf } from "./processing.ts";
@@ -84,12 +85,7 @@ export function loadRequest(what: string, options: LoadOptions): LoadRequest {
   checkKeys(what, options, [MODEL_KEYS, LOAD_KEYS]);
   const { process, firstNLayers, nCtx, onProgress, maxTokenizerBytes } = options;
   for (const [option, value] of Object.entries({ firstNLayers, nCtx, maxTokenizerBytes })) {
-    if (value === undefined || (Number.isSafeInteger(value) && value > 0)) continue;
-    throw hooklensError(
-      "invalid_argument",
-      `${option}: expected a whole number above 0, got ${describe(value)}`,
-      { option },
-    );
+    if (value !== undefined) requireCount(option, option, value);
   }
   if (onProgress !== undefined && typeof onProgress !== "function") {
     throw hooklensError("invalid_argument", `onProgress: expected a function, got ${describe(onProgress)}`);

@@ -4,7 +4,8 @@ import type { EngineGeneration, EngineGenerationStep, EngineModel } from "../eng
 import { hooklensError } from "../engine/errors.ts";
 import { checkKeys } from "../hooks/call-options.ts";
 import { platform } from "../platform/platform.ts";
-import { describe, handleOf, isTensor, wrap } from "../tensor/base.ts";
+import { requireCount } from "../tensor/arguments.ts";
+import { handleOf, isTensor, wrap } from "../tensor/base.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type Batch, fromIds, fromMask, type Ids, idsOf, type Tokens } from "../text/batch.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -132,12 +133,7 @@ export abstract class TransformerGeneration extends TransformerText {
     checkKeys("createKvCache", options, [CACHE_KEYS]);
     const { batchSize = 1, capacity } = options;
     for (const [option, size] of Object.entries({ batchSize, capacity })) {
-      if (size === undefined || (Number.isSafeInteger(size) && size > 0)) continue;
-      throw hooklensError(
-        "invalid_argument",
-        `createKvCache: ${option}: expected a whole number above 0, got ${describe(size)}`,
-        { option },
-      );
+      if (size !== undefined) requireCount(`createKvCache: ${option}`, option, size);
     }
     return new KeyValueCache(this.model.createKvCache(batchSize, capacity));
   }

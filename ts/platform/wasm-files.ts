@@ -3,10 +3,7 @@
 import { chmodSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import type { Engine } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
+import { messageOf } from "../engine/message.ts";
 
 /** The bytes of a file. Only a regular one is opened: a pipe would wait for its other end. */
 function bytesOf(path: string): Uint8Array {

@@ -33,3 +33,15 @@ export function requireIterable(what: string, expected: string, value: unknown):
 export function requireText(what: string, expected: string, value: unknown): void {
   if (typeof value !== "string") throw wrong(what, expected, value);
 }
+
+/** Throws unless what an option gives is a whole number above 0; `what` names the option, and the function if need be. */
+export function requireCount(what: string, option: string, value: unknown): void {
+  if (Number.isSafeInteger(value) && Number(value) > 0) return;
+  throw new HooklensError(
+    "invalid_argument",
+    `${what}: expected a whole number above 0, got ${describe(value)}`,
+    {
+      option,
+    },
+  );
+}

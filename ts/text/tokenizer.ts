@@ -2,6 +2,7 @@
 
 import { Tokenizer as Encoder } from "@huggingface/tokenizers";
 import { hooklensError } from "../engine/errors.ts";
+import { messageOf } from "../engine/message.ts";
 import { FolderSource } from "../models/sources/folder-source.ts";
 import { MAX_JSON_BYTES, type ModelSource, readJson } from "../models/sources/source.ts";
 import { files } from "../platform/platform.ts";
@@ -39,7 +40,7 @@ function working<T>(run: () => T): T {
   try {
     return run();
   } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error);
+    const detail = messageOf(error);
     throw hooklensError("invalid_file", `the tokenizer is not what tokenizer.json should hold: ${detail}`, {
       detail,
     });
@@ -252,7 +253,7 @@ export async function readTokenizer(source: ModelSource, maxBytes?: number): Pro
     return new Tokenizer(tokenizer, config);
   } catch (error) {
     const path = source.locate("tokenizer.json");
-    const detail = error instanceof Error ? error.message : String(error);
+    const detail = messageOf(error);
     throw hooklensError("invalid_file", `${path}: ${detail}`, { path, detail });
   }
 }

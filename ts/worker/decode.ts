@@ -3,6 +3,7 @@
 import { engine } from "../engine/current.ts";
 import type { Bits } from "../engine/engine.ts";
 import { hooklensError } from "../engine/errors.ts";
+import { messageOf } from "../engine/message.ts";
 import type { HookPointLike } from "../hooks/hook-fn.ts";
 import { Intervention } from "../hooks/interventions.ts";
 import { wrap } from "../tensor/base.ts";
@@ -33,7 +34,7 @@ export async function importAll(addresses: readonly string[], load: Import): Pro
       try {
         return await load(address);
       } catch (error) {
-        const detail = error instanceof Error ? error.message : String(error);
+        const detail = messageOf(error);
         throw hooklensError("missing_file", `the worker cannot import ${address}: ${detail}`, {
           path: address,
         });

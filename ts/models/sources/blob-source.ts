@@ -1,6 +1,7 @@
 /** Files that a user chose or dropped on a page, or that a program holds. Internal. */
 
 import { hooklensError } from "../../engine/errors.ts";
+import { messageOf } from "../../engine/message.ts";
 import type { ModelSource } from "./source.ts";
 import { type Connection, type Connector, StreamFile } from "./stream-file.ts";
 
@@ -63,7 +64,7 @@ class BlobConnector implements Connector {
 
   async again(error: unknown): Promise<boolean> {
     if (error === null) return false;
-    const detail = error instanceof Error ? error.message : String(error);
+    const detail = messageOf(error);
     const told = hooklensError(
       "invalid_file",
       `${this.location}: cannot be read any more; it was changed or removed (${detail})`,
@@ -155,7 +156,7 @@ export class HandleSource implements ModelSource {
       return blobFile(location, await file.getFile());
     } catch (error) {
       if (isNotThere(error)) return null;
-      const detail = error instanceof Error ? error.message : String(error);
+      const detail = messageOf(error);
       const told = hooklensError(
         "missing_file",
         `${location}: the browser does not let it be read (${detail})`,

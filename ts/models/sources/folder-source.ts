@@ -1,6 +1,7 @@
 /** A model's files in a folder of this machine. Internal. */
 
 import { hooklensError } from "../../engine/errors.ts";
+import { messageOf } from "../../engine/message.ts";
 import type { Files } from "../../platform/platform.ts";
 import type { ModelSource, Reading } from "./source.ts";
 import { StreamFile } from "./stream-file.ts";
@@ -45,7 +46,7 @@ export class FolderSource implements ModelSource {
       connect: async (from: number) => ({ stream: stream(from), at: from, until: null, size }),
       again: async (error: unknown) => {
         if (error === null) return false;
-        const detail = error instanceof Error ? error.message : String(error);
+        const detail = messageOf(error);
         throw hooklensError("invalid_file", `${location}: cannot be read: ${detail}`, {
           path: location,
           detail,
