@@ -2,7 +2,7 @@
  * What the heads of a published model attend to on repeated random tokens (Olsson et al., "In-context learning and
  * induction heads", 2022).
  */
-import { type HookedTransformer, noGrad, tensor, tidy } from "../../ts/node.ts";
+import { type HookedTransformer, noGrad, tensor, tidy } from "../../ts/index.ts";
 import { repeatedOnce } from "./repeats.ts";
 
 /** Mean attention of a head, from 0 to 1. */

@@ -1,13 +1,11 @@
 // A hook that is async by mistake: one error, at the call.
 
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { HookFn } from "../../ts/index.ts";
+import { unhandledRejections } from "../support/rejections.ts";
 import { code, Toy, X } from "./toy.ts";
 
-const rejections: unknown[] = [];
-const record = (reason: unknown) => rejections.push(reason);
-process.on("unhandledRejection", record);
-afterEach(() => void process.off("unhandledRejection", record));
+const rejections = unhandledRejections();
 
 test("what an async hook fails with later is not an unhandled rejection", async () => {
   const toy = new Toy();

@@ -1,6 +1,5 @@
 // What hook points and the root promise: what hook functions see and may do, order, choice, permanence, introspection.
 
-import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
 import { type Hook, HookPoint, scale, type Tensor, zero, zeros } from "../../ts/index.ts";
 import { code, counts, leaf, Toy, thrown, values, warnings, X } from "./toy.ts";
@@ -333,7 +332,7 @@ describe("introspection", () => {
     hook_a.addHook(noop);
     hook_a.addHook(noop);
     hook_a.addHook(noop, { dir: "bwd" });
-    expect(inspect(hook_a)).toBe("HookPoint(name='hook_a', 2 fwd, 1 bwd)");
+    expect(String(hook_a)).toBe("HookPoint(name='hook_a', 2 fwd, 1 bwd)");
   });
 
   test("handles say what they are", () => {

@@ -1,9 +1,6 @@
 // Interventions: edits as data, through the public API.
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import {
   add,
   clamp,
@@ -11,12 +8,10 @@ import {
   HookPoint,
   Intervention,
   knockOutEdges,
-  loadInterventions,
   meanAblate,
   ones,
   patchFrom,
   projectOut,
-  saveInterventions,
   scale,
   set,
   type Tensor,
@@ -24,9 +19,6 @@ import {
   zero,
 } from "../../ts/index.ts";
 import { code, values, X } from "./toy.ts";
-
-const folder = mkdtempSync(join(tmpdir(), "hooklens-interventions-"));
-afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Passes `[batch, pos, d]` on. */
 class Line extends HookedRootModule {
@@ -319,44 +311,6 @@ describe("what cannot take effect is refused when it is attached", () => {
 
   test("positions beyond the activation, when it passes", () => {
     expect(code(() => edited(zero().at({ pos: 9 })))).toBe("invalid_intervention");
-  });
-});
-
-describe("files", () => {
-  test("keep interventions and their tensors", async () => {
-    const path = join(folder, "edits.json");
-    const [, cache] = new Line().runWithCache(X(1, 2, 2).mul(10));
-    await saveInterventions(path, { hook: [patchFrom(cache).at({ pos: 1 }), scale(tensor([1, 2]))] });
-    const loaded = await loadInterventions(path);
-    expect(values(new Line().runWithHooks(X(1, 2, 2), { fwdHooks: { hook: loaded["hook"] ?? [] } }))).toEqual(
-      [
-        [
-          [1, 4],
-          [30, 80],
-        ],
-      ],
-    );
-  });
-
-  test("that are none are refused", async () => {
-    const write = (name: string, text: string) => {
-      const path = join(folder, name);
-      writeFileSync(path, text);
-      return path;
-    };
-    await expect(loadInterventions(join(folder, "absent.json"))).rejects.toMatchObject({
-      code: "missing_file",
-    });
-    for (const [name, text] of [
-      ["a.json", "{"],
-      ["b.json", "[]"],
-      ["c.json", '{"interventions":{"hook":3}}'],
-      ["d.json", '{"interventions":{"hook":[{"kind":"add","value":{"tensor":0},"tensors":["x"]}]}}'],
-    ] as const) {
-      await expect(loadInterventions(write(name, text))).rejects.toMatchObject({
-        code: expect.stringMatching(/_file$/),
-      });
-    }
   });
 });
 

@@ -1,14 +1,8 @@
 // Modules: parameters, state, training mode.
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { HookedRootModule, HookPoint, Module, ones, parameter, type Tensor, zeros } from "../../ts/index.ts";
 import { code, thrown, values } from "./toy.ts";
-
-const folder = mkdtempSync(join(tmpdir(), "hooklens-modules-"));
-afterAll(() => rmSync(folder, { recursive: true }));
 
 class Linear extends Module {
   w: Tensor;
@@ -60,16 +54,6 @@ describe("parameters", () => {
 });
 
 describe("state", () => {
-  test("goes to a file and back", async () => {
-    const [from, to] = [new Net(), new Net()];
-    from.layers[0]?.w.assign_(ones([2, 2]).mul(5));
-    const path = join(folder, "net.safetensors");
-    await from.save(path);
-    await to.load(path);
-    expect(values(to.forward(ones([1, 2])))).toEqual(values(from.forward(ones([1, 2]))));
-    expect(to.stateDict().size).toBe(6);
-  });
-
   test("that does not fit is refused whole", () => {
     const net = new Net();
     const state = net.stateDict();
@@ -89,16 +73,6 @@ describe("state", () => {
     expect(values(net.forward(ones([1, 2])))).toEqual(before);
     net.loadStateDict({ "layers.1.b": ones([2]), unknown: ones([1]) }, { strict: false });
     expect(values(net.forward(ones([1, 2])))).not.toEqual(before);
-  });
-
-  test("in files that are none is refused", async () => {
-    const net = new Net();
-    await expect(net.load(join(folder, "absent.safetensors"))).rejects.toMatchObject({
-      code: "missing_file",
-    });
-    const path = join(folder, "text.safetensors");
-    writeFileSync(path, "not a safetensors file");
-    await expect(net.load(path)).rejects.toMatchObject({ code: "invalid_file" });
   });
 });
 

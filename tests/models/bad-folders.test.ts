@@ -50,6 +50,12 @@ describe("paths", () => {
     await expect(HookedTransformer.fromPretrained(path as string)).rejects.toMatchObject({ code });
   });
 
+  test("that look like names on a hub", async () => {
+    await expect(HookedTransformer.fromPretrained("gpt2")).rejects.toThrow(
+      /hub are not supported yet.*builtin:tiny/,
+    );
+  });
+
   test("of empty folders", () =>
     withCopy(async (folder) => {
       const empty = join(folder, "empty");

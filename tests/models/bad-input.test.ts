@@ -1,9 +1,9 @@
 // Whatever goes in wrongly comes out as an error with a stable code, and the model works afterwards.
 
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
-import { HookedTransformer, type ModelInput, type Tensor, Tokenizer, tensor, zeros } from "../../ts/index.ts";
+import { HookedTransformer, type ModelInput, type Tensor, tensor, zeros } from "../../ts/index.ts";
 import { code, values } from "../hooks/toy.ts";
-import { TINY } from "./folders.ts";
+import { tinyTokenizer } from "../text/tokenizers.ts";
 import { CONFIG, TOKENS } from "./small.ts";
 
 const model = HookedTransformer.fromConfig(CONFIG);
@@ -75,9 +75,9 @@ describe("tokens", () => {
 
 describe("text", () => {
   let reader: HookedTransformer;
-  beforeAll(async () => {
-    const tokenizer = await Tokenizer.fromDirectory(TINY);
-    reader = HookedTransformer.fromConfig({ ...CONFIG, d_vocab: tokenizer?.size ?? 1 }, { tokenizer });
+  beforeAll(() => {
+    const tokenizer = tinyTokenizer();
+    reader = HookedTransformer.fromConfig({ ...CONFIG, d_vocab: tokenizer.size }, { tokenizer });
   });
   const forward = (input: unknown, options: object = {}) => reader.forward(input as string, options);
 

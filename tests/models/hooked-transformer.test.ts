@@ -3,9 +3,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { type HookDir, HookedTransformer, HookPoint, type Tensor, Tokenizer, zero } from "../../ts/index.ts";
+import { type HookDir, HookedTransformer, HookPoint, type Tensor, zero } from "../../ts/index.ts";
 import { code, thrown, values, warnings } from "../hooks/toy.ts";
 import { GOLDEN } from "../support/golden.ts";
+import { tinyTokenizer } from "../text/tokenizers.ts";
 import { CONFIG, TOKENS } from "./small.ts";
 
 const model = HookedTransformer.fromConfig(CONFIG);
@@ -244,16 +245,12 @@ describe("what comes out", () => {
 });
 
 describe("text", () => {
-  const folder = join(import.meta.dirname, "../../models/tiny");
+  const tokenizer = tinyTokenizer();
+  const withText = () =>
+    HookedTransformer.fromConfig({ ...CONFIG, n_ctx: 32, d_vocab: tokenizer.size }, { tokenizer });
 
-  async function withText(): Promise<HookedTransformer> {
-    const tokenizer = await Tokenizer.fromDirectory(folder);
-    const size = tokenizer?.size ?? 1;
-    return HookedTransformer.fromConfig({ ...CONFIG, n_ctx: 32, d_vocab: size }, { tokenizer });
-  }
-
-  test("becomes tokens, with and without the beginning of sequence", async () => {
-    const text = await withText();
+  test("becomes tokens, with and without the beginning of sequence", () => {
+    const text = withText();
     const bos = text.tokenizer?.bosId ?? -1;
     const withBos = text.toTokens("In the beginning");
     const without = text.toTokens("In the beginning", { prependBos: false });
@@ -268,15 +265,15 @@ describe("text", () => {
     expect(text.toString([])).toBe("");
   });
 
-  test("of any kind comes back", async () => {
-    const text = await withText();
+  test("of any kind comes back", () => {
+    const text = withText();
     for (const one of ["naïve – 漢字 🙂", " two  spaces\n", "<|endoftext|>inside"]) {
       expect(text.toString(text.toTokens(one, { prependBos: false, truncate: false }))).toEqual([one]);
     }
   });
 
-  test("is filled up on either side without changing what the model says", async () => {
-    const text = await withText();
+  test("is filled up on either side without changing what the model says", () => {
+    const text = withText();
     const texts = ["In the beginning God created", "And"];
     const [, alone] = text.runWithCache("And");
     for (const paddingSide of ["left", "right"] as const) {
@@ -289,8 +286,8 @@ describe("text", () => {
     }
   });
 
-  test("longer than the context is cut by toTokens and refused by forward", async () => {
-    const text = await withText();
+  test("longer than the context is cut by toTokens and refused by forward", () => {
+    const text = withText();
     const long = "the ".repeat(60);
     expect(text.toTokens(long).shape).toEqual([1, 32]);
     expect(code(() => text.forward(long))).toBe("context_length");

@@ -5,8 +5,8 @@ import { headScores, scoredSequences } from "../../scripts/tiny/heads.ts";
 import { repeatedOnce } from "../../scripts/tiny/repeats.ts";
 import { HookedTransformer, type Tensor, tensor } from "../../ts/index.ts";
 
-const folder = fileURLToPath(new URL("../../models/induction/", import.meta.url));
-const card = readFileSync(`${folder}README.md`, "utf8");
+const folder = fileURLToPath(new URL("../../models/induction", import.meta.url));
+const card = readFileSync(`${folder}/README.md`, "utf8");
 const numbersAfter = (text: RegExp): number[] => (text.exec(card) ?? []).slice(1).map(Number);
 
 /** A row of the card's table of heads. */
@@ -55,23 +55,23 @@ function halves(losses: Tensor): [number, number] {
 
 describe("the model with induction heads is what its card says", () => {
   test("its size", () => {
-    const bytes = statSync(`${folder}model.safetensors`).size;
+    const bytes = statSync(`${folder}/model.safetensors`).size;
     expect(card).toContain(`${bytes.toLocaleString("en")} bytes`);
     const parameters = [...model.namedParameters()].reduce((sum, [, weight]) => sum + weight.size, 0);
     expect(card).toContain(`| parameters | ${parameters.toLocaleString("en")} |`);
     const files = readdirSync(folder).filter((name) => !/token/.test(name));
-    const all = files.reduce((sum, name) => sum + statSync(`${folder}${name}`).size, 0);
+    const all = files.reduce((sum, name) => sum + statSync(`${folder}/${name}`).size, 0);
     expect(all).toBeLessThan(1e6);
   });
 
   test("its tokenizer is the one of builtin:tiny", () => {
     for (const name of ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]) {
-      expect(readFileSync(`${folder}${name}`)).toEqual(readFileSync(`${folder}../tiny/${name}`));
+      expect(readFileSync(`${folder}/${name}`)).toEqual(readFileSync(`${folder}/../tiny/${name}`));
     }
   });
 
   test("its loss curve ends at the losses of the card", () => {
-    const [header = "", ...points] = readFileSync(`${folder}loss.csv`, "utf8").trim().split("\n");
+    const [header = "", ...points] = readFileSync(`${folder}/loss.csv`, "utf8").trim().split("\n");
     const columns = header.split(",");
     const last = (points.at(-1) ?? "").split(",").map(Number);
     const at = (name: string): number => last[columns.indexOf(name)] ?? Number.NaN;

@@ -1,13 +1,9 @@
 // Models whose vocabulary was filled up to a round size: most of their ids are no tokens here.
 
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { explain } from "../../ts/analysis/explain.ts";
-import { run } from "../../ts/cli/program.ts";
 import { HookedTransformer, HooklensError } from "../../ts/index.ts";
 import { byteLevel } from "../text/tokenizers.ts";
-import { put, TINY, withCopy } from "./folders.ts";
 import { CONFIG } from "./small.ts";
 
 const tokenizer = byteLevel({ eos: "</s>" });
@@ -60,30 +56,5 @@ describe("ids that the tokenizer has no token for", () => {
       expect(code(() => tokenizer.decode([id]))).toBe("token_out_of_range");
     }
     expect(tokenizer.decode([size, 5e4])).toBe("");
-  });
-
-  test("are written by the command line", async () => {
-    await withCopy(async (folder) => {
-      // The bytes stay, and none of what is made of them.
-      const json = JSON.parse(await readFile(join(TINY, "tokenizer.json"), "utf8"));
-      const vocab = Object.entries<number>(json.model.vocab).filter(([, id]) => id < 257);
-      put(folder, "tokenizer.json", {
-        ...json,
-        model: { ...json.model, vocab: Object.fromEntries(vocab), merges: [] },
-      });
-      const call = async (...args: string[]) => {
-        let out = "";
-        const world = { isTTY: false, columns: 80, env: {}, cwd: folder };
-        const write = (text: string) => {
-          out += text;
-        };
-        expect([await run(args, { out: write, err: write, ...world }), out]).toEqual([0, out]);
-        return out;
-      };
-      const written = JSON.parse(await call("generate", folder, "And", "--seed", "1", "--json"));
-      expect(written.tokens.some((id: number) => id >= 257)).toBe(true);
-      const report = JSON.parse(await call("explain", "And", "--model", folder, "--json"));
-      expect(report.next.map(({ text }: { text: string }) => text).join("")).toMatch(/<\d+>/);
-    });
   });
 });

@@ -1,14 +1,14 @@
 // Text, tokens and their directions.
 
-import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { HookedTransformer, Tokenizer, tensor } from "../../ts/index.ts";
+import { HookedTransformer, tensor } from "../../ts/index.ts";
 import { code, values } from "../hooks/toy.ts";
+import { tinyTokenizer } from "../text/tokenizers.ts";
 
 let model: HookedTransformer;
 
 beforeAll(async () => {
-  const tokenizer = await Tokenizer.fromDirectory(join(import.meta.dirname, "../../models/tiny"));
+  const tokenizer = tinyTokenizer();
   model = HookedTransformer.fromConfig(
     {
       n_layers: 1,
@@ -17,7 +17,7 @@ beforeAll(async () => {
       d_head: 4,
       n_heads: 2,
       d_mlp: 16,
-      d_vocab: tokenizer?.size ?? 1,
+      d_vocab: tokenizer.size,
       act_fn: "gelu",
       normalization_type: "LN",
       seed: 1,

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
 import { HookedTransformer } from "../../ts/index.ts";
 
-const folder = fileURLToPath(new URL("../../models/tiny/", import.meta.url));
+const folder = fileURLToPath(new URL("../../models/tiny", import.meta.url));
 let model: HookedTransformer;
 
 beforeAll(async () => {
@@ -11,10 +11,10 @@ beforeAll(async () => {
 });
 
 describe("the embedded model is what its card says", () => {
-  const card = readFileSync(`${folder}README.md`, "utf8");
+  const card = readFileSync(`${folder}/README.md`, "utf8");
 
   test("its size", () => {
-    const bytes = statSync(`${folder}model.safetensors`).size;
+    const bytes = statSync(`${folder}/model.safetensors`).size;
     expect(bytes).toBeLessThan(3e6);
     expect(card).toContain(`${bytes.toLocaleString("en")} bytes`);
     // The head is tied and has no bias: neither is stored.
@@ -26,7 +26,7 @@ describe("the embedded model is what its card says", () => {
   });
 
   test("its loss curve ends at the loss of the card", () => {
-    const rows = readFileSync(`${folder}loss.csv`, "utf8").trim().split("\n");
+    const rows = readFileSync(`${folder}/loss.csv`, "utf8").trim().split("\n");
     const loss = Number(rows.at(-1)?.split(",")[2]);
     expect(card).toContain(`| **tiny** | **${loss.toFixed(3)}**`);
     const bigrams = Number(/\| bigrams \| ([\d.]+) \|/.exec(card)?.[1]);

@@ -1,4 +1,3 @@
-import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
 import {
   arange,
@@ -107,25 +106,8 @@ describe("as text", () => {
     expect(String(zeros([2, 0]))).toBe("tensor([], size=[2, 0])");
   });
 
-  test("is short for long tensors, and what console.log shows", () => {
-    const t = arange(2000);
-    expect(String(t)).toBe("tensor([   0,    1,    2,  ..., 1997, 1998, 1999])");
-    expect(inspect(t)).toBe(String(t));
-  });
-
-  test("console.log shows as much as Node shows of an array", () => {
-    const t = arange(896).reshape([1, 7, 128]);
-    expect(String(t)).not.toContain("...");
-    expect(inspect(t)).toContain("...");
-    expect(inspect(t).length).toBeLessThan(600);
-    expect(inspect(arange(100))).toBe(String(arange(100)));
-    expect(inspect(t, { maxArrayLength: null })).toBe(String(t));
-    expect(inspect(t, { maxArrayLength: Number.POSITIVE_INFINITY })).toBe(String(t));
-    expect(inspect(arange(10), { maxArrayLength: 4 })).toBe("tensor([0, 1, 2,  ..., 7, 8, 9])");
-    expect(inspect({ a: { b: { c: { t } } } }, { depth: 2 })).not.toContain("tensor(");
-    expect(inspect([t], { depth: 0 })).toBe("[ [Tensor int64 [1, 7, 128]] ]");
-    t.dispose();
-    expect(inspect([t], { depth: 0 })).toContain("disposed");
+  test("is short for long tensors", () => {
+    expect(String(arange(2000))).toBe("tensor([   0,    1,    2,  ..., 1997, 1998, 1999])");
   });
 });
 

@@ -100,12 +100,6 @@ describe("messages", () => {
     expect(refused(call(library, "tensor", [long])).message.length).toBeLessThan(300);
   });
 
-  test("say that hubs are not supported", async () => {
-    await expect(HookedTransformer.fromPretrained("gpt2")).rejects.toThrow(
-      /hub are not supported yet.*builtin:tiny/,
-    );
-  });
-
   test("say how many axes a tensor may have", () => {
     expect(refused(() => ones([1]).reshape(new Array(65).fill(1))).message).toMatch(/65 axes.*at most 64/);
     expect(refused(() => ones(new Array(5000).fill(1))).code).toBe("rank_mismatch");

@@ -1,15 +1,9 @@
-import { join } from "node:path";
 import { expect, test } from "vitest";
 import { TextStream } from "../../ts/text/text-stream.ts";
 import { Tokenizer } from "../../ts/text/tokenizer.ts";
+import { tinyTokenizer } from "./tokenizers.ts";
 
-async function tiny(): Promise<Tokenizer> {
-  const tokenizer = await Tokenizer.fromDirectory(join(import.meta.dirname, "../../models/tiny"));
-  if (tokenizer === null) throw new Error("the model has no tokenizer");
-  return tokenizer;
-}
-
-const tokenizer = await tiny();
+const tokenizer = tinyTokenizer();
 
 /** Tokens that begin with a mark for a space, which decoding takes from the first of a text, and bytes. */
 function pieceTokenizer(tokens: readonly string[]): Record<string, unknown> {

@@ -1,6 +1,15 @@
 // Small tokenizers of the usual kinds, made here: what they have in common with real ones is their structure.
 
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { Tokenizer } from "../../ts/index.ts";
+
+/** The embedded model's, wherever the suite runs: pages have no folders to read it from. */
+export function tinyTokenizer(): Tokenizer {
+  const folder = fileURLToPath(new URL("../../models/tiny", import.meta.url));
+  const read = (file: string) => JSON.parse(readFileSync(`${folder}/${file}`, "utf8"));
+  return new Tokenizer(read("tokenizer.json"), read("tokenizer_config.json"));
+}
 
 /** The characters that byte-level tokenizers write bytes as, in the order of the bytes. */
 function byteCharacters(): string[] {

@@ -24,11 +24,17 @@ export function dying() {
   process.exit(3);
 }
 
-/** Collects the garbage of the worker's thread. */
-export async function collect() {
+/** What collects garbage: a browser was started with it, Node is asked for it. */
+async function collector() {
+  if (globalThis.gc) return globalThis.gc;
   const [{ setFlagsFromString }, { runInNewContext }] = await Promise.all([import("node:v8"), import("node:vm")]);
   setFlagsFromString("--expose-gc");
-  const gc = runInNewContext("gc");
+  return runInNewContext("gc");
+}
+
+/** Collects the garbage of the worker's thread. */
+export async function collect() {
+  const gc = await collector();
   for (let i = 0; i < 3; i++) {
     gc();
     await new Promise((resolve) => setTimeout(resolve, 10));

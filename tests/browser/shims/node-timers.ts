@@ -1,4 +1,14 @@
 export const setTimeout = (ms: number): Promise<void> =>
   new Promise((done) => globalThis.setTimeout(done, ms));
 
-export const setImmediate = (): Promise<void> => setTimeout(0);
+// Timers that are set by timers wait for four milliseconds.
+export const setImmediate = (): Promise<void> =>
+  new Promise((done) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.addEventListener("message", () => {
+      port1.close();
+      done();
+    });
+    port1.start();
+    port2.postMessage(null);
+  });
