@@ -5,7 +5,7 @@
 //! right operand into one product, and can start from a bias instead of zeros.
 
 use super::host::{contiguous, read, read_all, upload};
-use super::kernels::{self, Finish, Operand, Strided};
+use super::kernels::{self, Finish, Half, Operand, Strided};
 use super::{CT, broadcast_dims};
 use crate::error::{Error, Result};
 use candle_core::{DType, WithDType};
@@ -35,7 +35,11 @@ pub(super) fn product(op: &'static str, a: &CT, b: &CT, bias: Option<&CT>) -> Re
     }
     match a.dtype() {
         DType::BF16 | DType::F16 if a.device().is_cpu() => {
-            if let Some(out) = by_halves(&plan, a, b, bias)? {
+            let ours = match a.dtype() {
+                DType::F16 => by_halves::<f16>(&plan, a, b, bias)?,
+                _ => by_halves::<bf16>(&plan, a, b, bias)?,
+            };
+            if let Some(out) = ours {
                 return Ok(out);
             }
             crate::memory::require_tensor(op, b.dims(), size_of::<f32>())?;
@@ -71,34 +75,33 @@ pub(super) fn finished_product(
 
 /// A product of halves whose right operand all batches share, as weights are: it is widened where it is laid out, and
 /// never exists whole in single precision. `None` where our own kernels do not apply.
-fn by_halves(plan: &Plan, a: &CT, b: &CT, bias: Option<&CT>) -> Result<Option<CT>> {
+fn by_halves<T: Half + WithDType>(plan: &Plan, a: &CT, b: &CT, bias: Option<&CT>) -> Result<Option<CT>> {
     let &[row, column] = b.stride() else { return Ok(None) };
     let size @ [m, n, k] = [plan.batches() * plan.m, plan.n, plan.k];
     if !kernels::multiplies() || m * n == 0 {
         return Ok(None);
     }
-    let wide = |x: &CT| x.to_dtype(DType::F32);
-    let bias = bias.map(|bias| read_all::<f32, _>(&wide(bias)?, |row| Ok(row.to_vec()))).transpose()?;
+    let wide = |x: &CT| {
+        read_all::<T, _>(x, |x| {
+            let mut wide = vec![0f32; x.len()];
+            kernels::widen(x, &mut wide);
+            Ok(wide)
+        })
+    };
+    let (rows, bias) = (wide(a)?, bias.map(wide).transpose()?);
     let mut values = Vec::with_capacity(m * n);
     let out = &mut values.spare_capacity_mut()[..m * n];
-    let done = read_all::<f32, _>(&wide(a)?, |a| {
-        let a = Strided { data: a, row: k, column: 1 };
-        let mut by = |b: Operand<'_>| kernels::multiply(size, a, b, bias.as_deref(), None, out);
-        match b.dtype() {
-            DType::F16 => read::<f16, _>(b, |data, layout| {
-                Ok(by(Operand::Half(Strided { data: &data[layout.start_offset()..], row, column })))
-            }),
-            _ => read::<bf16, _>(b, |data, layout| {
-                Ok(by(Operand::Brain(Strided { data: &data[layout.start_offset()..], row, column })))
-            }),
-        }
+    let rows = Strided { data: &rows, row: k, column: 1 };
+    let done = read::<T, _>(b, |data, layout| {
+        let b = T::operand(Strided { data: &data[layout.start_offset()..], row, column });
+        Ok(kernels::multiply(size, rows, b, bias.as_deref(), None, out))
     })?;
     if !done {
         return Ok(None);
     }
     // SAFETY: the product above wrote every element.
     unsafe { values.set_len(m * n) };
-    Ok(Some(upload(values, &plan.out_dims(), a.device())?.to_dtype(a.dtype())?))
+    upload(kernels::narrowed::<T>(&values), &plan.out_dims(), a.device()).map(Some)
 }
 
 fn required(op: &'static str, product: Option<CT>) -> Result<CT> {

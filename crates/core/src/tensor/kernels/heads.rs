@@ -5,8 +5,9 @@
 //! weighted. For a few queries (a token after many) nothing is laid out: keys and values are read once, as they are.
 
 use super::attention::{Sight, softmax_row};
+use super::halves::widen;
 use super::math::{fma, sum};
-use super::operand::{Strided, widen_brains, widen_halves};
+use super::operand::Strided;
 use super::product::{Ahead, Right, Start, TILE, Tile, pack_right, pack_strip, run_tile};
 use super::{Kernel, run};
 use crate::tensor::threads::share;
@@ -44,13 +45,13 @@ fn widened<'a, T: Copy>(
 
 impl Stored for f16 {
     fn rows<'a>(from: Rows<'a, f16>, rows: Range<usize>, room: &'a mut Vec<f32>) -> (&'a [f32], usize) {
-        widened(from, rows, room, widen_halves)
+        widened(from, rows, room, widen)
     }
 }
 
 impl Stored for bf16 {
     fn rows<'a>(from: Rows<'a, bf16>, rows: Range<usize>, room: &'a mut Vec<f32>) -> (&'a [f32], usize) {
-        widened(from, rows, room, widen_brains)
+        widened(from, rows, room, widen)
     }
 }
 

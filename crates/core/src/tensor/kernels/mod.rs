@@ -8,6 +8,7 @@
 mod arithmetic;
 mod attention;
 mod classes;
+mod halves;
 mod heads;
 mod instructions;
 mod lanes;
@@ -23,6 +24,7 @@ mod vectors;
 pub(crate) use arithmetic::{Arithmetic, arithmetic};
 pub(crate) use attention::{Sight, attention_pattern};
 pub(crate) use classes::{ClassRow, LogSum, class_gradient, log_sums};
+pub(crate) use halves::{Half, narrowed, widen};
 pub(crate) use heads::{Head, Mask, Results, Rows, Shape, Stored, attend, attends};
 pub use instructions::instructions;
 pub(crate) use norm_parts::{norm_scale, norm_scale_gradient, over_scale, over_scale_slope, scale_shift};

@@ -1,8 +1,7 @@
 //! Operands of products, as they are stored. Weights in half precision stay so in memory: what a tile is about to
 //! multiply is widened on its way to where it is laid out.
 
-use super::{Kernel, run};
-use half::slice::HalfFloatSliceExt;
+use super::halves::{Runs, widen_runs};
 use half::{bf16, f16};
 use std::ops::Range;
 
@@ -106,120 +105,8 @@ impl<'a> Operand<'a> {
         let runs = Runs { first, count, len, next, step, apart };
         match self {
             Self::Single(_) => {}
-            Self::Half(b) => run(Halves { from: b.data.reinterpret_cast(), runs, to }),
-            Self::Brain(b) => run(Brains { from: b.data.reinterpret_cast(), runs, to }),
-        }
-    }
-}
-
-/// Writes halves as `f32`.
-pub(super) fn widen_halves(from: &[f16], to: &mut [f32]) {
-    run(Halves { from: from.reinterpret_cast(), runs: Runs::one(from.len().min(to.len())), to });
-}
-
-/// [`widen_halves`] for `bf16`.
-pub(super) fn widen_brains(from: &[bf16], to: &mut [f32]) {
-    run(Brains { from: from.reinterpret_cast(), runs: Runs::one(from.len().min(to.len())), to });
-}
-
-/// Runs of elements: where they begin, how many there are and how long they are, how far apart they are and their
-/// elements, and how far apart they are going to be.
-#[derive(Clone, Copy)]
-struct Runs {
-    first: usize,
-    count: usize,
-    len: usize,
-    next: usize,
-    step: usize,
-    apart: usize,
-}
-
-impl Runs {
-    const fn one(len: usize) -> Self {
-        Self { first: 0, count: 1, len, next: 0, step: 1, apart: 0 }
-    }
-
-    #[inline(always)]
-    fn convert(self, from: &[u16], to: &mut [f32], widen: impl Fn(u32) -> f32) {
-        let Self { first, count, len, next, step, apart } = self;
-        for i in 0..count {
-            let to = &mut to[i * apart..][..len];
-            if step == 1 {
-                let from = &from[first + i * next..][..len];
-                let ((from, rest), (to, to_rest)) = (from.as_chunks::<8>(), to.as_chunks_mut::<8>());
-                for (to, from) in to.iter_mut().zip(from) {
-                    *to = from.map(|x| widen(u32::from(x)));
-                }
-                to_rest.iter_mut().zip(rest).for_each(|(to, &x)| *to = widen(u32::from(x)));
-            } else {
-                let from = &from[first + i * next..];
-                to.iter_mut().enumerate().for_each(|(j, to)| *to = widen(u32::from(from[j * step])));
-            }
-        }
-    }
-}
-
-/// IEEE 754 halves, by their bits.
-struct Halves<'a> {
-    from: &'a [u16],
-    runs: Runs,
-    to: &'a mut [f32],
-}
-
-impl Kernel for Halves<'_> {
-    #[inline(always)]
-    fn call<const FMA: bool>(self) {
-        self.runs.convert(self.from, self.to, from_half);
-    }
-}
-
-/// The number that a half stands for, without a branch.
-#[inline(always)]
-fn from_half(half: u32) -> f32 {
-    /// What exponents differ by.
-    const REBIAS: u32 = (127 - 15) << 23;
-    /// The smallest normal half.
-    const SMALLEST: u32 = REBIAS + (1 << 23);
-    let magnitude = (half & 0x7fff) << 13;
-    let exponent = magnitude >> 23;
-    // Without an exponent, the mantissa counts units of 2^-24.
-    let tiny = (f32::from_bits(magnitude + SMALLEST) - f32::from_bits(SMALLEST)).to_bits();
-    let rest = magnitude + if exponent == 31 { 2 * REBIAS } else { REBIAS };
-    f32::from_bits(if exponent == 0 { tiny } else { rest } | (half & 0x8000) << 16)
-}
-
-/// The upper halves of single precision numbers.
-struct Brains<'a> {
-    from: &'a [u16],
-    runs: Runs,
-    to: &'a mut [f32],
-}
-
-impl Kernel for Brains<'_> {
-    #[inline(always)]
-    fn call<const FMA: bool>(self) {
-        self.runs.convert(self.from, self.to, |brain| f32::from_bits(brain << 16));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{widen_brains, widen_halves};
-    use half::{bf16, f16};
-
-    #[test]
-    fn every_half_is_widened_exactly() {
-        let same = |a: f32, b: f32| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
-        let halves: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).collect();
-        let mut wide = vec![0f32; halves.len()];
-        widen_halves(&halves, &mut wide);
-        for (half, &wide) in halves.iter().zip(&wide) {
-            assert!(same(wide, half.to_f32()), "{:#06x}: {wide}", half.to_bits());
-        }
-        let brains: Vec<bf16> = (0..=u16::MAX).map(bf16::from_bits).collect();
-        widen_brains(&brains, &mut wide);
-        for (brain, &wide) in brains.iter().zip(&wide) {
-            assert!(same(wide, brain.to_f32()), "{:#06x}: {wide}", brain.to_bits());
+            Self::Half(b) => widen_runs(b.data, runs, to),
+            Self::Brain(b) => widen_runs(b.data, runs, to),
         }
     }
 }

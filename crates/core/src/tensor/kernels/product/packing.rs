@@ -132,6 +132,32 @@ pub(in crate::tensor::kernels) fn pack_right(
     }
 }
 
+/// Strips that are whole, of columns that lie in rows, a row of all of them at a time: memory gives long stretches sooner
+/// than many short ones.
+pub(super) fn pack_rows<const N: usize>(
+    b: Operand<'_>,
+    depth: Range<usize>,
+    columns: Range<usize>,
+    out: &mut [f32],
+    room: &mut Vec<f32>,
+) {
+    /// Rows that are widened at a time.
+    const WIDENED: usize = 8;
+    let len = depth.len();
+    for first in (0..len).step_by(WIDENED) {
+        let rows = first..len.min(first + WIDENED);
+        let part = b.part(depth.start + rows.start..depth.start + rows.end, columns.clone(), room);
+        for (i, l) in rows.enumerate() {
+            let row = &part.data[i * part.row..][..columns.len()];
+            for (from, strip) in row.as_chunks::<N>().0.iter().zip(out.chunks_exact_mut(N * len)) {
+                if let Some(to) = strip[l * N..].first_chunk_mut::<N>() {
+                    *to = *from;
+                }
+            }
+        }
+    }
+}
+
 /// [`pack_right`] from whatever the operand is stored in; halves are widened on the way, through `room` where they have to
 /// be turned as well.
 pub(super) fn pack_operand(

@@ -9,19 +9,12 @@ pub(super) const ROWS: usize = 4;
 /// Columns of a tile.
 pub(super) const COLUMNS: usize = 8;
 
-/// With `LAY_OUT` the rows of `right` are `apart` elements apart and are laid out in `to`, `room` apart; otherwise they
-/// are laid out.
-///
 /// # Safety
 /// As of [`super::run_tile`].
-#[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
-pub(super) unsafe fn tile<const R: usize, const LAY_OUT: bool>(
+pub(super) unsafe fn tile<const R: usize>(
     len: usize,
     mut left: *const f32,
     mut right: *const f32,
-    apart: usize,
-    mut to: *mut f32,
-    room: usize,
     out: *mut f32,
     stride: usize,
     start: Start,
@@ -31,7 +24,7 @@ pub(super) unsafe fn tile<const R: usize, const LAY_OUT: bool>(
         let load = |at: *const f32| [v128_load(at.cast()), v128_load(at.add(4).cast())];
         let add = |a: [v128; 2], b: [v128; 2]| [f32x4_add(a[0], b[0]), f32x4_add(a[1], b[1])];
         let mut sums = [[f32x4_splat(0.0); 2]; R];
-        // Unrolled it is slower: V8 then keeps some of the sums in memory.
+        // A turn for each step: unrolled, loads come so early that sums leave their registers.
         for _ in 0..len {
             let b = load(right);
             for (r, sum) in sums.iter_mut().enumerate() {
@@ -39,15 +32,7 @@ pub(super) unsafe fn tile<const R: usize, const LAY_OUT: bool>(
                 *sum = add(*sum, [f32x4_mul(a, b[0]), f32x4_mul(a, b[1])]);
             }
             left = left.add(ROWS);
-            if LAY_OUT {
-                v128_store(to.cast(), b[0]);
-                v128_store(to.add(4).cast(), b[1]);
-                to = to.add(room);
-                // The row after the last need not exist.
-                right = right.wrapping_add(apart);
-            } else {
-                right = right.add(COLUMNS);
-            }
+            right = right.add(COLUMNS);
         }
         // At the end: small products added one by one to a large sum would each be rounded to its last place.
         match start {
