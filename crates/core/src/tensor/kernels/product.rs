@@ -97,7 +97,6 @@ pub(super) enum Right {
     Packed(*const f32),
     /// In rows that are `stride` apart; the tile lays them out in `to` as it goes, for the tiles below it. Without any it
     /// writes all of them to the same place.
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "no other tile lays out"))]
     Rows { at: *const f32, stride: usize, to: *mut f32, below: bool },
 }
 
@@ -223,10 +222,9 @@ impl Job<'_> {
     fn piece(&self, rows: Range<usize>, columns: Range<usize>) {
         let (tile_rows, tile_columns) = (self.tile.rows(), self.tile.columns());
         let strips = columns.len().div_ceil(tile_columns);
-        // Whole strips of neighbouring columns are laid out by the first tile that multiplies them, but all together where
-        // nothing can be fetched ahead.
-        let together = self.tile == Tile::Simd128 && self.b.strides()[1] == 1;
-        let in_rows = self.b.single().filter(|b| b.column == 1 && !together);
+        let in_rows = self.b.single().filter(|b| b.column == 1);
+        // Halves are widened in long stretches, which memory gives sooner than many short ones.
+        let together = self.tile == Tile::Simd128 && in_rows.is_none() && self.b.strides()[1] == 1;
         PACKED.with_borrow_mut(|(packed, room)| {
             // Blocks of about the same length.
             let block = self.k.div_ceil(self.k.div_ceil(DEPTH));
@@ -235,6 +233,7 @@ impl Job<'_> {
                 let len = block.min(self.k - depth);
                 let mut ahead = self.ahead(depth + len, block, &columns, rows.len().div_ceil(tile_rows) * strips);
                 packed.resize((strips * tile_columns * len).max(packed.len()), 0.0);
+                // Whole strips of neighbouring columns are laid out by the first tile that multiplies them.
                 let on_the_way = |s: usize| in_rows.filter(|_| columns.start + (s + 1) * tile_columns <= columns.end);
                 let whole = if together { columns.len() / tile_columns } else { 0 };
                 if whole > 0 {
@@ -377,44 +376,32 @@ pub(super) unsafe fn run_tile(
     start: Start,
     ahead: &mut Ahead,
 ) {
-    match (tile, right) {
+    // With what else the kernel of an architecture takes.
+    macro_rules! by_rows {
+        ($module:ident $kernel:ident, $more:tt, $($rows:literal)*) => {
+            match (rows, right) {
+                $(($rows, Right::Packed(right)) => by_rows!(@ $module $kernel, $more, $rows, false, right, 0, std::ptr::null_mut(), 0),
+                ($rows, Right::Rows { at, stride: apart, to, below }) => {
+                    let room = if below { tile.columns() } else { 0 };
+                    by_rows!(@ $module $kernel, $more, $rows, true, at, apart, to, room)
+                })*
+                _ => {}
+            }
+        };
+        (@ $module:ident $kernel:ident, ($($more:expr)?), $rows:literal, $lay_out:literal, $right:expr, $apart:expr, $to:expr, $room:expr) => {
+            // SAFETY: passed on; the instructions were detected when the tile was chosen.
+            unsafe {
+                $module::$kernel::<$rows, $lay_out>(len, left, $right, $apart, $to, $room, out, stride, start $(, $more)?)
+            }
+        };
+    }
+    match tile {
         #[cfg(target_arch = "x86_64")]
-        (Tile::Avx512 | Tile::Avx2, right) => {
-            macro_rules! by_rows {
-                ($kernel:ident, $($rows:literal)*) => {
-                    match (rows, right) {
-                        // SAFETY: passed on; the instructions were detected when the tile was chosen.
-                        $(($rows, Right::Packed(right)) => unsafe {
-                            let none = std::ptr::null_mut();
-                            x86::$kernel::<$rows, false>(len, left, right, 0, none, 0, out, stride, start, ahead)
-                        },
-                        // SAFETY: as above.
-                        ($rows, Right::Rows { at, stride: apart, to, below }) => unsafe {
-                            let room = if below { tile.columns() } else { 0 };
-                            x86::$kernel::<$rows, true>(len, left, at, apart, to, room, out, stride, start, ahead)
-                        },)*
-                        _ => {}
-                    }
-                };
-            }
-            match tile {
-                Tile::Avx512 => by_rows!(avx512, 1 2 3 4 5 6 7 8 9 10 11 12),
-                _ => by_rows!(avx2, 1 2 3 4 5 6),
-            }
-        }
+        Tile::Avx512 => by_rows!(x86 avx512, (ahead), 1 2 3 4 5 6 7 8 9 10 11 12),
+        #[cfg(target_arch = "x86_64")]
+        Tile::Avx2 => by_rows!(x86 avx2, (ahead), 1 2 3 4 5 6),
         #[cfg(all(target_family = "wasm", target_feature = "simd128"))]
-        (Tile::Simd128, Right::Packed(right)) => {
-            macro_rules! by_rows {
-                ($($rows:literal)*) => {
-                    match rows {
-                        // SAFETY: passed on.
-                        $($rows => unsafe { simd128::tile::<$rows>(len, left, right, out, stride, start) },)*
-                        _ => {}
-                    }
-                };
-            }
-            by_rows!(1 2 3 4)
-        }
+        Tile::Simd128 => by_rows!(simd128 tile, (), 1 2 3 4),
         // Never chosen here.
         _ => _ = (rows, len, left, right, out, stride, start, ahead),
     }

@@ -9,12 +9,19 @@ pub(super) const ROWS: usize = 4;
 /// Columns of a tile.
 pub(super) const COLUMNS: usize = 8;
 
+/// With `LAY_OUT` the rows of `right` are `apart` elements apart and are laid out in `to`, `room` apart; otherwise they
+/// are laid out.
+///
 /// # Safety
 /// As of [`super::run_tile`].
-pub(super) unsafe fn tile<const R: usize>(
+#[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
+pub(super) unsafe fn tile<const R: usize, const LAY_OUT: bool>(
     len: usize,
     mut left: *const f32,
     mut right: *const f32,
+    apart: usize,
+    mut to: *mut f32,
+    room: usize,
     out: *mut f32,
     stride: usize,
     start: Start,
@@ -32,7 +39,15 @@ pub(super) unsafe fn tile<const R: usize>(
                 *sum = add(*sum, [f32x4_mul(a, b[0]), f32x4_mul(a, b[1])]);
             }
             left = left.add(ROWS);
-            right = right.add(COLUMNS);
+            if LAY_OUT {
+                v128_store(to.cast(), b[0]);
+                v128_store(to.add(4).cast(), b[1]);
+                to = to.add(room);
+                // The row after the last need not exist.
+                right = right.wrapping_add(apart);
+            } else {
+                right = right.add(COLUMNS);
+            }
         }
         // At the end: small products added one by one to a large sum would each be rounded to its last place.
         match start {
