@@ -6,12 +6,13 @@
 //! are in the same order, so that a token's result does not depend on how many come with it.
 
 use super::attention::{Sight, softmax_row};
+use super::halves::widen;
 use super::math::sum;
-use super::product::{Ahead, Right, Start, Strided, TILE, Tile, inner_products, pack_right, pack_strip, run_tile};
+use super::operand::Strided;
+use super::product::{Ahead, Right, Start, TILE, Tile, inner_products, pack_right, pack_strip, run_tile};
 use super::vectors::scaled_sum;
 use super::{Kernel, run};
 use crate::tensor::threads::share;
-use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
@@ -46,13 +47,13 @@ fn widened<'a, T: Copy>(
 
 impl Stored for f16 {
     fn rows<'a>(from: Rows<'a, f16>, rows: Range<usize>, room: &'a mut Vec<f32>) -> (&'a [f32], usize) {
-        widened(from, rows, room, |x, out| x.convert_to_f32_slice(out))
+        widened(from, rows, room, widen)
     }
 }
 
 impl Stored for bf16 {
     fn rows<'a>(from: Rows<'a, bf16>, rows: Range<usize>, room: &'a mut Vec<f32>) -> (&'a [f32], usize) {
-        widened(from, rows, room, |x, out| x.convert_to_f32_slice(out))
+        widened(from, rows, room, widen)
     }
 }
 

@@ -11,7 +11,13 @@ pub(super) fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
 /// A polynomial by Horner's rule, highest power first.
 #[inline(always)]
 fn polynomial<const FMA: bool, const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
-    coefficients.into_iter().reduce(|sum, c| fma::<FMA>(sum, x, c)).unwrap_or(0.0)
+    const { assert!(N > 0) };
+    let mut sum = coefficients[0];
+    // Not the array's own iterator: its loop is unrolled too late for those around it to be vectorised.
+    for c in &coefficients[1..] {
+        sum = fma::<FMA>(sum, x, *c);
+    }
+    sum
 }
 
 #[inline(always)]

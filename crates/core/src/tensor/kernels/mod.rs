@@ -8,11 +8,13 @@
 mod arithmetic;
 mod attention;
 mod classes;
+mod halves;
 mod heads;
 mod instructions;
 mod lanes;
 mod math;
 mod norm_parts;
+mod operand;
 mod pointwise;
 mod product;
 mod rows;
@@ -22,13 +24,15 @@ mod vectors;
 pub(crate) use arithmetic::{Arithmetic, arithmetic};
 pub(crate) use attention::{Sight, attention_pattern};
 pub(crate) use classes::{ClassRow, LogSum, class_gradient, log_sums};
+pub(crate) use halves::{Half, narrowed, widen};
 pub(crate) use heads::{Head, Mask, Results, Rows, Shape, Stored, attend, attends};
 pub use instructions::instructions;
 pub(crate) use norm_parts::{norm_scale, norm_scale_gradient, over_scale, over_scale_slope, scale_shift};
+pub(crate) use operand::{Operand, Strided};
 pub(crate) use pointwise::{
     ElementKernel, Exp, GeluErf, GeluTanh, Pointwise, QuickGelu, Relu, Sigmoid, Silu, Tanh, map_slope, map_value,
 };
-pub(crate) use product::{Finish, Strided, multiplies, multiply};
+pub(crate) use product::{Finish, multiplies, multiplies_all, multiply};
 pub(crate) use rows::{
     NormGradients, layer_norm, layer_norm_gradients, log_softmax, log_softmax_gradient, softmax, softmax_gradient,
 };
@@ -72,7 +76,7 @@ pub(super) fn run<K: Kernel>(kernel: K) {
             Instructions::Avx512 => return unsafe { with_avx512(kernel) },
             // SAFETY: as above.
             Instructions::Avx2 => return unsafe { with_avx2(kernel) },
-            Instructions::Baseline => {}
+            Instructions::Simd128 | Instructions::Baseline => {}
         }
     }
     // Every 64-bit ARM has fused multiply-add; elsewhere it would be a slow library call.

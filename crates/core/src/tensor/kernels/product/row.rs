@@ -3,9 +3,13 @@
 use super::super::math::fma;
 use super::super::vectors::scaled_sum;
 use super::super::{Kernel, run};
-use super::{Finish, Strided, block_len};
+#[cfg(any(target_arch = "x86_64", all(target_family = "wasm", target_feature = "simd128")))]
+use super::Tile;
+#[cfg(all(target_family = "wasm", target_feature = "simd128"))]
+use super::simd128::{SQUARE, columns};
 #[cfg(target_arch = "x86_64")]
-use super::{Tile, x86};
+use super::x86::{SQUARE, columns};
+use super::{Finish, Operand, Strided, block_len};
 use crate::tensor::threads::share_pieces;
 use std::mem::MaybeUninit;
 
@@ -17,14 +21,20 @@ const COLUMNS: usize = 1024;
 pub(super) fn one_row(
     [n, k]: [usize; 2],
     a: Strided<'_>,
-    b: Strided<'_>,
+    b: Operand<'_>,
     bias: Option<&[f32]>,
     finish: Option<Finish<'_>>,
     out: &mut [MaybeUninit<f32>],
     threads: usize,
 ) {
+    /// Halves that are widened at a time.
+    const WIDENED: usize = 1 << 13;
     let x: Vec<f32> = (0..k).map(|l| a.data[l * a.column]).collect();
-    let width = if threads == 1 { COLUMNS } else { n.div_ceil(threads * 4).next_multiple_of(32).min(COLUMNS) };
+    let block = block_len(k);
+    let (single, in_rows) = (b.single().is_some(), b.strides()[1] == 1);
+    // Halves that follow one another down the columns are widened so, in few long runs.
+    let most = if single || in_rows { COLUMNS } else { WIDENED.div_ceil(block).next_multiple_of(32).min(COLUMNS) };
+    let width = if threads == 1 { most } else { n.div_ceil(threads * 4).next_multiple_of(32).min(most) };
     share_pieces(out, width, threads, |i, out| {
         let columns = i * width..i * width + out.len();
         match bias {
@@ -33,17 +43,27 @@ pub(super) fn one_row(
         }
         // SAFETY: every element was just written.
         let out = unsafe { out.assume_init_mut() };
-        let b = Strided { data: &b.data[columns.start * b.column..], ..b };
-        if b.column == 1 {
+        let mut room = Vec::new();
+        if in_rows {
             let mut sums = [0f32; COLUMNS];
             let sums = &mut sums[..out.len()];
-            for (i, x) in x.chunks(block_len(k)).enumerate() {
+            let step = if single { block } else { (WIDENED / out.len()).max(8) };
+            for (i, x) in x.chunks(block).enumerate() {
                 sums.fill(0.0);
-                scaled_sum(x, &b.data[i * block_len(k) * b.row..], b.row, sums);
+                for (j, x) in x.chunks(step).enumerate() {
+                    let first = i * block + j * step;
+                    let b = b.part(first..first + x.len(), columns.clone(), &mut room);
+                    scaled_sum(x, b.data, b.row, sums);
+                }
                 out.iter_mut().zip(&*sums).for_each(|(o, sum)| *o += sum);
             }
         } else {
-            inner_products(&x, block_len(k), b, out);
+            let step = if single { k } else { block };
+            for (i, x) in x.chunks(step).enumerate() {
+                let first = i * step;
+                let b = b.part(first..first + x.len(), columns.clone(), &mut room);
+                inner_products(x, block, b, out);
+            }
         }
         if let Some(finish) = finish {
             finish(columns.start, out);
@@ -59,21 +79,21 @@ pub(in crate::tensor::kernels) fn inner_products(x: &[f32], block: usize, b: Str
     }
     assert!(b.data.len() > (x.len() - 1) * b.row + (out.len() - 1) * b.column);
     let mut done = 0;
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", all(target_family = "wasm", target_feature = "simd128")))]
     if b.row == 1 && Tile::chosen().is_some() {
-        while done + 8 <= out.len() {
-            let count = if MANY * x.len() <= NEAR && done + MANY <= out.len() { MANY } else { 8 };
+        while done + SQUARE <= out.len() {
+            let count = if MANY * x.len() <= NEAR && done + MANY <= out.len() { MANY } else { SQUARE };
             for (i, x) in x.chunks(block).enumerate() {
                 let at = b.data[done * b.column + i * block..].as_ptr();
                 // Columns mostly follow one another, so that the next ones come after these.
                 let ahead = b.data.as_ptr().wrapping_add((done + count) * b.column + i * block * count);
                 let to = out[done..].as_mut_ptr();
-                // SAFETY: the columns were just checked to be there; tiles exist only where there is AVX2.
+                // SAFETY: the columns were just checked to be there; with a tile there are its instructions.
                 unsafe {
                     if count == MANY {
-                        x86::columns::<{ MANY / 8 }>(x.len(), x.as_ptr(), at, b.column, to, ahead);
+                        columns::<{ MANY / SQUARE }>(x.len(), x.as_ptr(), at, b.column, to, ahead);
                     } else {
-                        x86::columns::<1>(x.len(), x.as_ptr(), at, b.column, to, ahead);
+                        columns::<1>(x.len(), x.as_ptr(), at, b.column, to, ahead);
                     }
                 }
             }
@@ -87,10 +107,10 @@ pub(in crate::tensor::kernels) fn inner_products(x: &[f32], block: usize, b: Str
 }
 
 /// Columns that are turned together where they are short: fewer come from memory faster, one after the other.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", all(target_family = "wasm", target_feature = "simd128")))]
 const MANY: usize = 32;
 /// Elements of half the first-level cache.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", all(target_family = "wasm", target_feature = "simd128")))]
 const NEAR: usize = 1 << 12;
 
 /// The same of one column of any kind.

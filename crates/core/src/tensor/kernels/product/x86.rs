@@ -114,6 +114,9 @@ tile_kernel!(
     _mm256_fmadd_ps
 );
 
+/// Rows and columns that [`transpose`] takes.
+pub(super) const SQUARE: usize = 8;
+
 /// Adds `Σ x[l] b[l + j apart]`, summed from zero one `l` after the other, to `out[j]`, for 8 `G` columns `j`: they are
 /// turned eight by eight in registers, and their sums stay there. What is `ahead` is fetched meanwhile, as many lines as
 /// are multiplied.
@@ -129,27 +132,29 @@ pub(super) unsafe fn columns<const G: usize>(
     out: *mut f32,
     mut ahead: *const f32,
 ) {
+    /// Elements in a line of the cache.
+    const PER_LINE: usize = LINE / size_of::<f32>();
     // SAFETY: the caller's promises cover every access.
     unsafe {
         let mut totals = [_mm256_setzero_ps(); G];
         // A line of the cache of each column at a time: columns are often so far apart that few lines stay together.
-        let lines = len / LINE;
+        let lines = len / PER_LINE;
         for line in 0..lines {
             for (g, total) in totals.iter_mut().enumerate() {
-                let at = b.add(8 * g * apart + line * LINE);
+                let at = b.add(8 * g * apart + line * PER_LINE);
                 for half in [0, 8] {
                     for _ in 0..4 {
                         _mm_prefetch::<_MM_HINT_T1>(ahead.cast());
-                        ahead = ahead.wrapping_add(LINE);
+                        ahead = ahead.wrapping_add(PER_LINE);
                     }
                     let turned = turn(std::array::from_fn(|j| _mm256_loadu_ps(at.add(j * apart + half))));
                     for (i, column) in turned.into_iter().enumerate() {
-                        *total = _mm256_fmadd_ps(_mm256_set1_ps(*x.add(line * LINE + half + i)), column, *total);
+                        *total = _mm256_fmadd_ps(_mm256_set1_ps(*x.add(line * PER_LINE + half + i)), column, *total);
                     }
                 }
             }
         }
-        for l in lines * LINE..len {
+        for l in lines * PER_LINE..len {
             for (g, total) in totals.iter_mut().enumerate() {
                 let at = |j: usize| *b.add((8 * g + j) * apart + l);
                 let column = _mm256_setr_ps(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7));
