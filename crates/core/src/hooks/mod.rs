@@ -20,6 +20,7 @@ mod cache;
 mod callback;
 mod capture;
 mod fire;
+mod glob;
 mod intervention;
 mod names;
 mod point;

@@ -1,8 +1,8 @@
 //! Choosing hook points by name.
 
+use super::glob::Glob;
 use super::{HookPointId, HookRegistry, canonical_name};
 use crate::error::{Error, Result, nearest};
-use globset::GlobBuilder;
 use std::collections::BTreeSet;
 
 impl HookRegistry {
@@ -41,14 +41,11 @@ impl HookRegistry {
             selected.insert(self.resolve(name)?);
             return Ok(());
         }
-        let glob = GlobBuilder::new(name)
-            .literal_separator(false)
-            .build()
-            .map_err(|e| Error::InvalidNamesFilter { detail: format!("'{name}' is no valid glob: {}", e.kind()) })?
-            .compile_matcher();
+        let glob = Glob::new(name)
+            .map_err(|why| Error::InvalidNamesFilter { detail: format!("'{name}' is no valid glob: {why}") })?;
         let mut matched = false;
         for (i, point) in (0u32..).zip(self.points()) {
-            if glob.is_match(&point.name) {
+            if glob.matches(&point.name) {
                 matched = true;
                 selected.insert(HookPointId(i));
             }
