@@ -15,7 +15,7 @@ mod x86;
 pub(super) use packing::{pack_right, pack_strip};
 
 use super::instructions::Instructions;
-use crate::tensor::threads::share;
+use crate::threads::share;
 use packing::pack_left;
 use row::one_row;
 use std::cell::RefCell;
@@ -24,17 +24,17 @@ use std::ops::Range;
 
 /// A matrix as elements `at + row * rows + column * columns` of a slice.
 #[derive(Clone, Copy)]
-pub(crate) struct Strided<'a> {
+pub struct Strided<'a> {
     /// Its first element comes first.
-    pub(crate) data: &'a [f32],
+    pub data: &'a [f32],
     /// How far apart rows are.
-    pub(crate) row: usize,
+    pub row: usize,
     /// How far apart columns are.
-    pub(crate) column: usize,
+    pub column: usize,
 }
 
 /// What is done to finished results: it is given stretches of rows, with where in the result each begins.
-pub(crate) type Finish<'a> = &'a (dyn Fn(usize, &mut [f32]) + Sync);
+pub type Finish<'a> = &'a (dyn Fn(usize, &mut [f32]) + Sync);
 
 /// Columns that are packed at a time: the packed block fits the second-level cache.
 const GROUP: usize = 128;
@@ -136,13 +136,14 @@ impl Ahead {
 }
 
 /// Whether the machine has the instructions that [`multiply`] needs.
-pub(crate) fn multiplies() -> bool {
+pub fn multiplies() -> bool {
     Tile::chosen().is_some()
 }
 
 /// Writes `a @ b`, plus `bias` on each row, after `finish`: `[m, k] @ [k, n] -> [m, n]`, row-major. False where the
 /// machine has no instructions for it; nothing is written then.
-pub(crate) fn multiply(
+#[inline(never)]
+pub fn multiply(
     [m, n, k]: [usize; 3],
     a: Strided<'_>,
     b: Strided<'_>,

@@ -2,7 +2,7 @@
 
 use super::super::vectors::{dot, scaled_sum};
 use super::{Finish, Strided};
-use crate::tensor::threads::share_pieces;
+use crate::threads::share_pieces;
 use std::mem::MaybeUninit;
 
 /// `x @ b`, plus `bias`, after `finish`: memory decides how long that takes, so nothing is packed.
