@@ -1,11 +1,14 @@
 // `npm run pack:check`: packs the packages, installs them into empty projects as a user would, and there type-checks and
-// runs the README's example, from ESM and from CommonJS; then checks what a user without a platform package is told.
+// runs the README's example, from ESM and from CommonJS, and a model in a page with nothing but an import map; then checks
+// what a user without a platform package is told.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { installChromium } from "./chromium.mjs";
 import { packAll } from "./pack.mjs";
-import { setup } from "./setup.mjs";
+import { runInPage } from "./pack-page.mjs";
+import { buildWasm, setup } from "./setup.mjs";
 import { fail, root } from "./steps.mjs";
 
 const work = mkdtempSync(join(tmpdir(), "hooklens-pack-"));
@@ -51,10 +54,15 @@ export function readmeExample() {
 }
 
 setup();
+buildWasm();
+installChromium();
 const { main, platforms } = packAll(join(work, "packed"));
 if (platforms.length === 0) fail("no platform binary was built");
 for (const { file, size, entries } of [main, ...platforms]) {
   console.log(`${file.split("/").pop()}: ${(size / 1024).toFixed(0)} KiB, ${entries.length} files`);
+}
+for (const needed of ["wasm/hooklens.js", "wasm/hooklens_bg.wasm", "models/tiny/model.safetensors"]) {
+  if (!main.entries.includes(needed)) fail(`the package lacks ${needed}`);
 }
 const tarballs = [main, ...platforms].map(({ file }) => file);
 const { code, output } = readmeExample();
@@ -92,6 +100,22 @@ if (!existsSync(join(esm, "hooklens-report.html"))) fail("hooklens explain wrote
 command("info", "builtin:tiny");
 command("hooks", "builtin:tiny", "blocks.0.*");
 console.log("explain writes its report; info and hooks run");
+
+const question = `import { HookedTransformer } from "hooklens";
+const model = await HookedTransformer.fromPretrained("builtin:tiny");
+const edit = { fwdHooks: { "blocks.1.attn.hook_z": (z) => z.at({ head: 0 }).fill(0) } };
+for (const logits of [model.forward("And God said"), model.runWithHooks("And God said", edit)]) {
+  const next = logits.get(0, -1).argmax().item();
+  console.log(model.toString([next]), next);
+}
+`;
+writeFileSync(join(esm, "question.js"), question);
+const inNode = sh(esm, "node", ["question.js"]).trimEnd().split("\n");
+const inPage = await runInPage(esm, `${question}console.log("done");`);
+if (inPage.join("\n") !== inNode.join("\n")) {
+  fail(`a page with an import map said\n${inPage.join("\n")}\nand Node\n${inNode.join("\n")}`);
+}
+console.log("a page with an import map and no bundler runs and edits a model as Node does");
 
 const cjs = project("cjs", "commonjs", tarballs);
 writeFileSync(

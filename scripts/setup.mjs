@@ -1,8 +1,12 @@
 // Installs what the repository needs beside Node and Rust, and builds it: each step only when something changed.
-import { spawnSync } from "node:child_process";
+// `node scripts/setup.mjs` does what running the library in Node takes, `node scripts/setup.mjs pages` what tests in a
+// browser take besides.
+import { spawn, spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { fail, once, root, run } from "./steps.mjs";
+import { installChromium } from "./chromium.mjs";
+import { fail, isDone, once, root, run } from "./steps.mjs";
+import { wasmToolchain } from "./wasm-toolchain.mjs";
 
 const [major] = process.versions.node.split(".");
 if (Number(major) < 20) fail(`Node 20 or newer is needed, this is ${process.version}`);
@@ -51,26 +55,20 @@ export function buildNative() {
   );
 }
 
+/** What the engine for pages is made of. */
+function wasmStep() {
+  const inputs = ["Cargo.toml", "Cargo.lock", "crates/binding", "crates/core", "crates/kernels", "crates/wasm"];
+  return {
+    inputs: [...inputs, "scripts/build-wasm.mjs", "scripts/wasm-toolchain.mjs"],
+    outputs: ["wasm/hooklens.js", "wasm/hooklens_bg.wasm"],
+    extra: spawnSync("rustc", ["--version"], { cwd: root, encoding: "utf8" }).stdout ?? "",
+  };
+}
+
 /** The engine for pages, into wasm/. */
 export function buildWasm() {
-  const rust = spawnSync("rustc", ["--version"], { cwd: root, encoding: "utf8" });
-  once(
-    "wasm",
-    {
-      inputs: [
-        "Cargo.toml",
-        "Cargo.lock",
-        "crates/binding",
-        "crates/core",
-        "crates/kernels",
-        "crates/wasm",
-        "scripts/build-wasm.mjs",
-        "scripts/wasm-toolchain.mjs",
-      ],
-      outputs: ["wasm/hooklens.js", "wasm/hooklens_bg.wasm"],
-      extra: rust.stdout ?? "",
-    },
-    () => run("Building the engine for pages (some minutes)", "node", ["scripts/build-wasm.mjs"]),
+  once("wasm", wasmStep(), () =>
+    run("Building the engine for pages (some minutes)", "node", ["scripts/build-wasm.mjs"]),
   );
 }
 
@@ -94,4 +92,37 @@ export function setup() {
   buildLibrary();
 }
 
-if (process.argv[1] === new URL(import.meta.url).pathname) setup();
+/** Whether a part of this script, in a process of its own, went well. What went wrong it has said. */
+function inProcess(part) {
+  const child = spawn(process.execPath, [join(root, "scripts/setup.mjs"), part], {
+    cwd: root,
+    stdio: ["ignore", process.stderr, process.stderr],
+  });
+  return new Promise((done) => child.once("close", (code) => done(code === 0)));
+}
+
+/** Everything that tests in a browser take as well; false where that cannot be had, which it says. */
+export async function setupPages() {
+  // They come from other places than what is installed here, and are compiled beside it.
+  const tools = inProcess("tools");
+  setup();
+  return (await tools) && inProcess("wasm");
+}
+
+const PARTS = {
+  all: setup,
+  tools: () => {
+    installChromium();
+    if (!isDone("wasm", wasmStep())) wasmToolchain();
+  },
+  wasm: buildWasm,
+  pages: async () => {
+    if (!(await setupPages())) fail("the library runs in Node, but its tests in pages cannot: see above");
+  },
+};
+
+if (process.argv[1] === new URL(import.meta.url).pathname) {
+  const [part = "all"] = process.argv.slice(2);
+  const work = PARTS[part] ?? fail(`expected one of ${Object.keys(PARTS).join(", ")}, got ${part}`);
+  await work();
+}

@@ -51,19 +51,32 @@ export function fingerprint(paths) {
   return hash.digest("hex");
 }
 
+/** What tells whether a step is done: its inputs, and whatever else it depends on. */
+const stateOf = ({ inputs, extra = "" }) => fingerprint(inputs) + extra;
+const stampOf = (name) => join(root, ".cache", `${name}.stamp`);
+
 /**
- * Runs `work` unless it succeeded before on the same inputs and its outputs are still there.
+ * Whether a step succeeded before on the same inputs and its outputs are still there.
+ * @param {string} name file name of the stamp
+ * @param {{ inputs: string[], outputs: string[], extra?: string }} about
+ */
+export function isDone(name, about) {
+  const stamp = stampOf(name);
+  const same = existsSync(stamp) && readFileSync(stamp, "utf8") === stateOf(about);
+  return same && about.outputs.every((path) => existsSync(join(root, path)));
+}
+
+/**
+ * Runs `work` unless the step is done.
  * @param {string} name file name of the stamp
  * @param {{ inputs: string[], outputs: string[], extra?: string }} about
  * @param {() => void} work
  */
-export function once(name, { inputs, outputs, extra = "" }, work) {
-  const stamp = join(root, ".cache", `${name}.stamp`);
-  const now = fingerprint(inputs) + extra;
-  const done = existsSync(stamp) && readFileSync(stamp, "utf8") === now;
-  if (done && outputs.every((path) => existsSync(join(root, path)))) return false;
+export function once(name, about, work) {
+  if (isDone(name, about)) return false;
+  const now = stateOf(about);
   work();
-  mkdirSync(dirname(stamp), { recursive: true });
-  writeFileSync(stamp, now);
+  mkdirSync(dirname(stampOf(name)), { recursive: true });
+  writeFileSync(stampOf(name), now);
   return true;
 }

@@ -2,6 +2,8 @@
 
 import { median } from "../hooks/paired.ts";
 import type { Machine } from "../hooks/report.ts";
+import { quotient } from "../support/quotients.ts";
+import { milliseconds, table } from "../support/table.ts";
 import type { Run } from "./peer.ts";
 
 export interface Measured {
@@ -53,28 +55,17 @@ export function ratios({ runs }: Measured): { times: Record<string, Summary>; ra
     }),
   );
   const compared = GOALS.flatMap(({ ours, other, goal }): Ratio[] => {
-    const [mine, others, least, leastOther] = [runs[ours], runs[other], times[ours], times[other]];
-    if (mine === undefined || others === undefined || least === undefined || leastOther === undefined)
-      return [];
-    const quotient = (kind: "wall" | "cpu") =>
-      median(mine.map((run, i) => run[kind] / (others[i]?.[kind] ?? Number.NaN)));
-    return [
-      {
-        ours,
-        other,
-        goal,
-        wall: quotient("wall"),
-        cpu: quotient("cpu"),
-        least: least.wall.min / leastOther.wall.min,
-      },
-    ];
+    const [mine, others] = [runs[ours], runs[other]];
+    if (mine === undefined || others === undefined) return [];
+    const of = (kind: "wall" | "cpu") =>
+      quotient(
+        mine.map((run) => run[kind]),
+        others.map((run) => run[kind]),
+      );
+    const [wall, cpu] = [of("wall"), of("cpu")];
+    return [{ ours, other, goal, wall: wall.median, cpu: cpu.median, least: wall.least }];
   });
   return { times, ratios: compared };
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  return [line(head), line(head.map((_, i) => (i === 0 ? "---" : "---:"))), ...rows.map(line)].join("\n");
 }
 
 /** The results for people. */
@@ -97,7 +88,7 @@ export function markdown(measured: Measured): string {
     ["ms", "median", "least", "processor time, median", "least"],
     Object.entries(times).map(([name, { wall, cpu }]) => [
       name,
-      ...[wall.median, wall.min, cpu.median, cpu.min].map((ms) => ms.toFixed(ms < 10 ? 2 : 0)),
+      ...[wall.median, wall.min, cpu.median, cpu.min].map(milliseconds),
     ]),
   );
   return `# Forwards against Hugging Face

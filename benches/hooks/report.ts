@@ -1,6 +1,7 @@
 /** The results as JSON and as a table to read. */
 
 import { cpus, totalmem } from "node:os";
+import { table } from "../support/table.ts";
 import type { CoreResult } from "./core.ts";
 import type { Crossing } from "./crossing.ts";
 import type { ModelResult } from "./models.ts";
@@ -36,11 +37,6 @@ export function machine(load: number): Machine {
     platform: `${process.platform}-${process.arch}`,
     load: Math.round(load * 10) / 10,
   };
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  return [line(head), line(head.map((_, i) => (i === 0 ? "---" : "---:"))), ...rows.map(line)].join("\n");
 }
 
 const fixed = (value: number, digits = 0) => value.toFixed(digits);

@@ -15,6 +15,7 @@ import type { Findings, ModelFacts, Reading } from "./laboratory.ts";
 import { LightElement } from "./light-element.ts";
 import type { HeadGrid } from "./parts/head-grid.ts";
 import type { LargePattern } from "./parts/large-pattern.ts";
+import { strongestOf } from "./parts/pattern.ts";
 import type { View } from "./show.ts";
 
 const START: Experiment = {
@@ -59,6 +60,8 @@ export class Explorer extends LightElement {
 
   readonly #connection: Connection = connect();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** What is wrong with the link, until something is asked. */
+  #link = "";
   #running = false;
   #again = false;
   /** The last head that was chosen: its pattern is the large one. */
@@ -108,13 +111,14 @@ export class Explorer extends LightElement {
     try {
       this.experiment = fromHash(globalThis.location.hash);
     } catch (error) {
-      this.problem = `This link cannot be read: ${messageOf(error)}.`;
+      this.#link = `This link cannot be read: ${messageOf(error)}. This is what the page begins with.`;
     }
   }
 
   /** Asks something else, at once or when typing pauses. */
   #ask(change: Partial<Experiment>, wait = 0): void {
     this.experiment = { ...this.experiment, ...change };
+    this.#link = "";
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.#update(), wait);
   }
@@ -132,7 +136,7 @@ export class Explorer extends LightElement {
       this.findings = await this.#connection.run(experiment);
       if (this.position !== null && this.position >= this.findings.tokens.length) this.position = null;
       this.view = this.findings.edited === null ? "plain" : this.view === "plain" ? "edited" : this.view;
-      this.problem = "";
+      this.problem = this.#link;
       this.status = statusOf(this.findings);
       globalThis.history.replaceState(null, "", `#${toHash(experiment)}`);
     } catch (error) {
@@ -254,6 +258,7 @@ export class Explorer extends LightElement {
     const { layer, head } = this.#head;
     const side = tokens.length;
     const shown = this.#patterns(findings);
+    const strongest = edited !== null && this.view === "difference" ? strongestOf(shown) : 1;
     const start = (layer * facts.heads + head) * side * side;
     const pattern = shown.subarray(start, start + side * side);
     const from = this.position ?? side - 1;
@@ -289,8 +294,8 @@ export class Explorer extends LightElement {
         <h2 id="attention-title">Attention</h2>
         ${this.#views(edited !== null)}
         <div class="attention">
-          <hl-head-grid .facts=${facts} .chosen=${this.target} .edits=${this.experiment.edits} .values=${shown} .side=${side} @target=${(event: CustomEvent<Target>) => this.#choose(event.detail)}></hl-head-grid>
-          <hl-large-pattern .tokens=${tokens} .values=${pattern} .name=${`${layer}.${head}`} .difference=${this.view === "difference"}></hl-large-pattern>
+          <hl-head-grid .facts=${facts} .chosen=${this.target} .edits=${this.experiment.edits} .values=${shown} .side=${side} .strongest=${strongest} @target=${(event: CustomEvent<Target>) => this.#choose(event.detail)}></hl-head-grid>
+          <hl-large-pattern .tokens=${tokens} .values=${pattern} .name=${`${layer}.${head}`} .difference=${this.view === "difference"} .strongest=${strongest}></hl-large-pattern>
         </div>
       </section>
       <section aria-labelledby="lens-title">

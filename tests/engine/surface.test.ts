@@ -127,6 +127,7 @@ const LOADING: Members<EngineLoading> = {
 };
 
 const RUN: Members<EngineRun> = {
+  blocksLeft: true,
   step: true,
   finish: true,
   end: true,

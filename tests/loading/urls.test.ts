@@ -307,6 +307,28 @@ describe("what goes wrong", () => {
 });
 
 describe("progress and the end of it", () => {
+  test("progress of a part grows to the end of that part", async () => {
+    await using server = await serve();
+    for (const name of ["gpt2", "gpt2_sharded", "tl_attn_only"]) {
+      const [brought, read]: LoadProgress[][] = [[], []];
+      for (const [place, seen] of [
+        [server.url(name), brought],
+        [join(GOLDEN, name), read],
+      ] as const) {
+        const onProgress = (progress: LoadProgress) => seen?.push(progress);
+        await HookedTransformer.fromPretrained(place, { tokenizer: null, nCtx: 3, onProgress });
+      }
+      const last = brought?.at(-1);
+      expect(last).toEqual({ done: last?.total, total: last?.total, phase: "model" });
+      expect(read?.at(-1)).toEqual(last);
+      for (const [i, { done, total }] of (brought ?? []).entries()) {
+        expect(total).toBe(last?.total);
+        expect(done).toBeLessThanOrEqual(total);
+        expect(done).toBeGreaterThanOrEqual(brought?.[i - 1]?.done ?? 0);
+      }
+    }
+  });
+
   test("progress grows to the end", async () => {
     await using large = await withLarge();
     await using server = await serve({ root: large.root });

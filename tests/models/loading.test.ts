@@ -4,7 +4,16 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { HookedTransformer, memory, type Progress, setLogger, type Tensor } from "../../ts/index.ts";
+import {
+  HookedTransformer,
+  type LoadProgress,
+  memory,
+  type Progress,
+  setLogger,
+  slice,
+  type Tensor,
+} from "../../ts/index.ts";
+import { GOLDEN } from "../support/golden.ts";
 import { TINY, withCopy } from "./folders.ts";
 
 const IDS = [[3, 1, 4, 1, 5]];
@@ -103,6 +112,36 @@ describe("parts of a checkpoint", () => {
     const nine = [[1, 2, 3, 4, 5, 6, 7, 8, 9]];
     expect(() => short.forward(nine)).toThrow(expect.objectContaining({ code: "context_length" }));
   });
+
+  test.each(["gpt2", "gpt2_sharded", "tl_attn_only"])(
+    "progress of %s with a shorter context ends where it said that it would",
+    async (name) => {
+      const seen: LoadProgress[] = [];
+      const folder = join(GOLDEN, name);
+      const whole = await HookedTransformer.fromPretrained(folder, { tokenizer: null });
+      const options = {
+        tokenizer: null,
+        nCtx: 3,
+        onProgress: (progress: LoadProgress) => void seen.push(progress),
+      };
+      const short = await HookedTransformer.fromPretrained(folder, options);
+      expect(short.W_pos.toFloat32Array()).toEqual(whole.W_pos.get(slice(0, 3)).toFloat32Array());
+      const last = seen.at(-1);
+      expect(last).toEqual({ done: last?.total, total: last?.total, phase: "model" });
+      for (const [i, { done, total }] of seen.entries()) {
+        expect(done).toBeLessThanOrEqual(total);
+        expect(done).toBeGreaterThanOrEqual(seen[i - 1]?.done ?? 0);
+      }
+      // Bytes of the first rows alone.
+      const rows = whole.cfg.n_ctx - 3;
+      const all: LoadProgress[] = [];
+      await HookedTransformer.fromPretrained(folder, {
+        tokenizer: null,
+        onProgress: (p) => void all.push(p),
+      });
+      expect((all.at(-1)?.total ?? 0) - (last?.total ?? 0)).toBe(4 * rows * whole.cfg.d_model);
+    },
+  );
 
   test("a longer context is possible where positions are not learned, with a warning", async () => {
     const warnings: string[] = [];

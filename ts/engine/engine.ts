@@ -250,6 +250,8 @@ export interface ForwardResult {
 
 /** A forward, between two of its blocks. It cannot be carried on after it failed. */
 export interface EngineRun {
+  /** How many blocks are left to run. Fewer do where nobody asks for what comes later. */
+  readonly blocksLeft: number;
   /** Runs the next block; false when none is left to run. */
   step(): boolean;
   /** What comes after the last block. Ends the run. */

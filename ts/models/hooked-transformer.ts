@@ -196,7 +196,7 @@ export class HookedTransformer extends TransformerGeneration {
     // Whether operations are recorded is decided here: while this waits, others may have switched it.
     const mode = isGradEnabled() ? enableGrad : noGrad;
     const run = around(() => mode(() => this.model.start(this.#request(input, options))));
-    const total = blocksToRun(this.cfg.n_layers, options);
+    const total = run.blocksLeft;
     try {
       for (let done = 1; done <= total; done++) {
         const more = around(() => mode(() => run.step()));
@@ -511,12 +511,6 @@ function checkLayer(option: string, layer: unknown): void {
     `${option}: expected the number of a block, got ${describe(layer)}`,
     { option },
   );
-}
-
-/** How many blocks `blocks[start:stop]` has. */
-function blocksToRun(layers: number, { startAtLayer, stopAtLayer }: ForwardOptions): number {
-  const clamp = (layer: number) => Math.min(Math.max(layer < 0 ? layer + layers : layer, 0), layers);
-  return Math.max(0, clamp(stopAtLayer ?? layers) - clamp(startAtLayer ?? 0));
 }
 
 function asIds(ids: Tensor | Ids): Tensor {

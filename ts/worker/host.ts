@@ -4,7 +4,7 @@ import { createBirpc } from "birpc";
 import { ActivationCache } from "../cache/activation-cache.ts";
 import { type EngineOptions, engineInfo, initEngine } from "../engine/current.ts";
 import { hooklensError } from "../engine/errors.ts";
-import type { ModelInput } from "../models/forward-options.ts";
+import type { ModelInput, Progress } from "../models/forward-options.ts";
 import { HookedTransformer } from "../models/hooked-transformer.ts";
 import { isTensor } from "../tensor/base.ts";
 import { memory } from "../tensor/memory.ts";
@@ -32,7 +32,7 @@ type Options = Readonly<Record<string, unknown>>;
 /** What goes on beside a call. */
 interface Beside {
   readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
+  readonly onProgress?: (progress: Progress) => void;
 }
 
 /** A text that is being written. */

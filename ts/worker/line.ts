@@ -18,14 +18,14 @@ import {
 import { Remote } from "./remote.ts";
 
 /** What goes on beside a call. */
-export interface Control {
+export interface Control<P extends Progress = Progress> {
   readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((progress: Progress) => void) | undefined;
+  readonly onProgress?: ((progress: P) => void) | undefined;
 }
 
 /** A call that has not been answered. */
 interface Open {
-  readonly control: Control;
+  readonly control: Control<never>;
   /** What `onProgress` threw. */
   thrown: { readonly value: unknown } | null;
 }
@@ -61,11 +61,11 @@ export class Line {
   }
 
   /** Calls a method of `target`, or of the library. Arguments that are in `moved` lose their buffers. */
-  async call(
+  async call<P extends Progress = Progress>(
     target: Remote | null,
     method: string,
     args: readonly unknown[],
-    control: Control = {},
+    control: Control<P> = {},
     moved: readonly ArrayBuffer[] = [],
   ): Promise<unknown> {
     if (this.#end !== null) throw this.#end;
@@ -120,7 +120,8 @@ export class Line {
     const open = this.#open.get(id);
     if (open === undefined || open.thrown !== null) return;
     try {
-      open.control.onProgress?.(progress);
+      // What a method tells is what is listened for: both sides name the same method.
+      open.control.onProgress?.(progress as never);
     } catch (value) {
       open.thrown = { value };
       this.#tell(() => this.#rpc.abort.asEvent(id));
@@ -180,7 +181,7 @@ function isUncloneable(error: unknown): error is Error {
   return error instanceof Error && error.name === "DataCloneError";
 }
 
-function checkControl(method: string, { signal, onProgress }: Control): void {
+function checkControl(method: string, { signal, onProgress }: Control<never>): void {
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw hooklensError("invalid_argument", `${method}: signal must be an AbortSignal`);
   }

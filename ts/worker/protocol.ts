@@ -132,6 +132,7 @@ export interface WorkerFunctions {
 
 /** What a worker calls. */
 export interface PageFunctions {
+  /** How far a call is, with whatever else the method that was called tells of it. */
   progress(call: number, progress: Progress): void;
 }
 

@@ -120,13 +120,8 @@ export class EngineWorker implements Disposable {
     this.HookedTransformer = {
       fromPretrained: async (model, options = {}) => {
         const { signal, onProgress, ...sent } = options;
-        return (await line.call(null, "fromPretrained", [model, sent], {
-          signal,
-          onProgress:
-            typeof onProgress === "function"
-              ? ({ done, total }) => onProgress({ done, total, phase: done < total ? "weights" : "model" })
-              : onProgress,
-        })) as RemoteTransformer;
+        const control = { signal, onProgress };
+        return (await line.call(null, "fromPretrained", [model, sent], control)) as RemoteTransformer;
       },
       fromConfig: async (config, options = {}) =>
         (await line.call(null, "fromConfig", [config, options])) as RemoteTransformer,

@@ -6,43 +6,46 @@ use crate::js::Js;
 use crate::results::ToJs;
 use hooklens_core::tensor::WithDType;
 use hooklens_core::tensor::half::{bf16, f16};
-use hooklens_core::{DType, Error, Result, Tensor, memory};
+use hooklens_core::{DType, Error, Result, Tensor, memory, with_element};
 
-/// JavaScript's typed arrays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "each is the array of its name")]
-pub enum ArrayType {
-    Int8,
-    Uint8,
-    Uint8Clamped,
-    Int16,
-    Uint16,
-    Int32,
-    Uint32,
-    Float16,
-    Float32,
-    Float64,
-    BigInt64,
-    BigUint64,
+macro_rules! array_types {
+    ($($array:ident $name:literal),*) => {
+        /// JavaScript's typed arrays.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "each is the array of its name")]
+        pub enum ArrayType {
+            $($array),*
+        }
+
+        impl ArrayType {
+            /// All of them, each in the place of its [`ArrayType::number`].
+            const ALL: &[Self] = &[$(Self::$array),*];
+
+            /// The name of the class in JavaScript.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$array => $name),*
+                }
+            }
+        }
+    };
 }
+// In the order in which Node-API counts them; hosts that count otherwise follow this one.
+array_types!(
+    Int8 "Int8Array", Uint8 "Uint8Array", Uint8Clamped "Uint8ClampedArray", Int16 "Int16Array", Uint16 "Uint16Array",
+    Int32 "Int32Array", Uint32 "Uint32Array", Float32 "Float32Array", Float64 "Float64Array",
+    BigInt64 "BigInt64Array", BigUint64 "BigUint64Array", Float16 "Float16Array"
+);
 
 impl ArrayType {
-    /// The name of the class in JavaScript.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Int8 => "Int8Array",
-            Self::Uint8 => "Uint8Array",
-            Self::Uint8Clamped => "Uint8ClampedArray",
-            Self::Int16 => "Int16Array",
-            Self::Uint16 => "Uint16Array",
-            Self::Int32 => "Int32Array",
-            Self::Uint32 => "Uint32Array",
-            Self::Float16 => "Float16Array",
-            Self::Float32 => "Float32Array",
-            Self::Float64 => "Float64Array",
-            Self::BigInt64 => "BigInt64Array",
-            Self::BigUint64 => "BigUint64Array",
-        }
+    /// What [`ArrayType::numbered`] gives this type for.
+    pub const fn number(self) -> i32 {
+        self as i32
+    }
+
+    /// The type with this number; `None` for one that no type has.
+    pub fn numbered(number: i32) -> Option<Self> {
+        usize::try_from(number).ok().and_then(|place| Self::ALL.get(place).copied())
     }
 }
 
@@ -64,42 +67,6 @@ macro_rules! elements {
 elements!(
     f32 => Float32, f64 => Float64, f16 => Uint16, bf16 => Uint16, u8 => Uint8, u32 => Uint32, i64 => BigInt64
 );
-
-/// Does `$body` with `$T` standing for the element type of a dtype.
-macro_rules! with_element {
-    ($dtype:expr, $T:ident => $body:expr) => {
-        match $dtype {
-            DType::F32 => {
-                type $T = f32;
-                $body
-            }
-            DType::F64 => {
-                type $T = f64;
-                $body
-            }
-            DType::F16 => {
-                type $T = f16;
-                $body
-            }
-            DType::BF16 => {
-                type $T = bf16;
-                $body
-            }
-            DType::U8 | DType::Bool => {
-                type $T = u8;
-                $body
-            }
-            DType::U32 => {
-                type $T = u32;
-                $body
-            }
-            DType::I64 => {
-                type $T = i64;
-                $body
-            }
-        }
-    };
-}
 
 /// A tensor with a copy of a typed array's elements.
 pub(crate) fn tensor_of<J: Js>(

@@ -35,15 +35,22 @@ impl HeldRun {
     }
 
     fn take(&self) -> Result<Run> {
-        self.0.take().ok_or_else(|| Error::InvalidArgument {
-            op: "forward",
-            detail: "this run has finished, failed, or is running now".into(),
-        })
+        self.0.take().ok_or_else(over)
     }
+
+    fn blocks_left(&self) -> Result<f64> {
+        self.0.borrow().as_ref().map(|run| run.blocks_left() as f64).ok_or_else(over)
+    }
+}
+
+fn over() -> Error {
+    let detail = "this run has finished, failed, or is running now".into();
+    Error::InvalidArgument { op: "forward", detail }
 }
 
 pub(crate) fn members<J: Js>() -> &'static [Member<J>] {
     members! { J, HeldRun:
+        get Look c"blocksLeft" => |call| call.value()?.blocks_left();
         fun Make c"step" => |call| {
             let held = call.value()?;
             // Out of its place while it runs: its hooks may reach this object, and a run that failed must not go on.

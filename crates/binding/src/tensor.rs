@@ -58,7 +58,7 @@ pub(crate) fn members<J: Js>() -> &'static [Member<J>] {
         get Look c"isLeaf" => |call| Ok(call.value()?.is_leaf());
         get Look c"gradFn" => |call| Ok(call.value()?.grad_fn());
         get Look c"isDisposed" => |call| Ok(handles::is_disposed::<Tensor>(call.handle()?));
-        fun Act c"toBits" => |call| Bits::of(call.value()?);
+        fun Pure c"toBits" => |call| Bits::of(call.value()?);
         fun Act c"requiringGrad" => |call| call.value()?.requiring_grad();
         fun Act c"detach" => |call| call.value()?.detach();
         fun Act c"share" => |call| call.value();

@@ -24,6 +24,34 @@ pub enum DType {
     Bool,
 }
 
+/// Runs an expression with a type name bound to the type that elements of a [`DType`] are stored as.
+///
+/// ```
+/// use hooklens_core::{DType, with_element};
+///
+/// assert_eq!(with_element!(DType::BF16, T => size_of::<T>()), 2);
+/// ```
+#[macro_export]
+macro_rules! with_element {
+    ($dtype:expr, $T:ident => $body:expr) => {{
+        macro_rules! arm {
+            ($type:ty) => {{
+                type $T = $type;
+                $body
+            }};
+        }
+        match $dtype {
+            $crate::DType::F32 => arm!(f32),
+            $crate::DType::F64 => arm!(f64),
+            $crate::DType::F16 => arm!($crate::tensor::half::f16),
+            $crate::DType::BF16 => arm!($crate::tensor::half::bf16),
+            $crate::DType::U8 | $crate::DType::Bool => arm!(u8),
+            $crate::DType::U32 => arm!(u32),
+            $crate::DType::I64 => arm!(i64),
+        }
+    }};
+}
+
 impl DType {
     /// All of them.
     pub const ALL: [Self; 8] =

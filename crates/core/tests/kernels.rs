@@ -149,6 +149,41 @@ fn products_agree_in_every_layout() {
     }
 }
 
+/// Halves are multiplied in single precision and rounded once, whatever their layout and however few rows there are.
+#[test]
+fn products_of_halves_are_those_of_the_same_numbers_in_single_precision() {
+    for (dtype, step) in [(DType::F16, 1.0 / 1024.0), (DType::BF16, 1.0 / 128.0)] {
+        for [m, n, k] in [[1, 33, 70], [1, 1200, 3001], [5, 33, 70], [70, 259, 1100], [3, 4, 1]] {
+            for layout in ["rows", "columns", "every second"] {
+                let half = |dims: &[usize], seed| {
+                    let x = Tensor::from_slice(&numbers(dims.iter().product(), seed), dims).unwrap();
+                    x.to_dtype(dtype).unwrap()
+                };
+                let a = half(&[2, m, k], 1);
+                let b = match layout {
+                    "rows" => half(&[k, n], 2),
+                    "columns" => half(&[n, k], 2).transpose(0, 1).unwrap(),
+                    _ => half(&[k, n, 2], 2).select(2, 1).unwrap(),
+                };
+                let bias = half(&[n], 3);
+                let wide = |x: &Tensor| x.to_dtype(DType::F32).unwrap();
+                let single = wide(&a).matmul(&wide(&b)).unwrap();
+                let with_bias = single.add(&wide(&bias)).unwrap();
+                let linear = a.linear(&b.transpose(0, 1).unwrap(), Some(&bias)).unwrap();
+                for (halves, single) in [(a.matmul(&b).unwrap(), single), (linear, with_bias)] {
+                    assert_eq!(halves.dtype(), dtype);
+                    let single = single.to_vec::<f64>().unwrap();
+                    let scale = single.iter().fold(1e-6, |m: f64, x| m.max(x.abs()));
+                    for (i, (x, y)) in halves.to_vec::<f64>().unwrap().iter().zip(&single).enumerate() {
+                        let close = (x - y).abs() <= step * y.abs() + 1e-5 * scale;
+                        assert!(close, "{dtype:?} {m} {n} {k}, {layout}: [{i}] is {x}, expected {y}");
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn products_of_strided_and_repeated_operands_agree() {
     let every_third: Function =

@@ -6,10 +6,10 @@
 
 use super::attention::{Sight, softmax_row};
 use super::math::{fma, sum};
-use super::product::{Ahead, Right, Start, Strided, TILE, Tile, pack_right, pack_strip, run_tile};
+use super::operand::{Strided, widen_brains, widen_halves};
+use super::product::{Ahead, Right, Start, TILE, Tile, pack_right, pack_strip, run_tile};
 use super::{Kernel, run};
 use crate::threads::share;
-use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
@@ -68,7 +68,7 @@ impl Stored for f16 {
     attend!();
 
     fn rows<'a>(from: Rows<'a, f16>, rows: Range<usize>, room: &'a mut Vec<f32>) -> (&'a [f32], usize) {
-        widened(from, rows, room, |x, out| x.convert_to_f32_slice(out))
+        widened(from, rows, room, widen_halves)
     }
 }
 
@@ -76,7 +76,7 @@ impl Stored for bf16 {
     attend!();
 
     fn rows<'a>(from: Rows<'a, bf16>, rows: Range<usize>, room: &'a mut Vec<f32>) -> (&'a [f32], usize) {
-        widened(from, rows, room, |x, out| x.convert_to_f32_slice(out))
+        widened(from, rows, room, widen_brains)
     }
 }
 

@@ -15,6 +15,7 @@ mod instructions;
 pub mod lanes;
 mod math;
 pub mod norm_parts;
+mod operand;
 pub mod pointwise;
 mod product;
 pub mod rows;
@@ -24,7 +25,8 @@ mod vectors;
 
 pub use heads::{Head, Heads, Mask, Results, Rows, Shape, Stored, attends};
 pub use instructions::instructions;
-pub use product::{Finish, Strided, multiplies, multiply};
+pub use operand::{Operand, Strided};
+pub use product::{Finish, multiplies, multiplies_all, multiply};
 
 #[cfg(target_arch = "x86_64")]
 use instructions::Instructions;
@@ -53,7 +55,7 @@ fn run<K: Kernel>(kernel: K) {
             Instructions::Avx512 => return unsafe { with_avx512(kernel) },
             // SAFETY: as above.
             Instructions::Avx2 => return unsafe { with_avx2(kernel) },
-            Instructions::Baseline => {}
+            Instructions::Simd128 | Instructions::Baseline => {}
         }
     }
     // Every 64-bit ARM has fused multiply-add; elsewhere it would be a slow library call.

@@ -1,4 +1,5 @@
-//! Matrix products of `f32` by our own kernels, where the machine has AVX-512 or AVX2.
+//! Matrix products of `f32` by our own kernels, where the machine has AVX-512, AVX2 or WebAssembly's vectors; the right
+//! operand may be halves.
 //!
 //! The left operand is laid out anew in strips of a few rows, the right one a group of columns at a time, so that the
 //! innermost loop reads both one element after the other whatever their strides are; each thread packs the columns
@@ -9,29 +10,21 @@
 
 mod packing;
 mod row;
+#[cfg(all(target_family = "wasm", target_feature = "simd128"))]
+mod simd128;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 pub(super) use packing::{pack_right, pack_strip};
 
 use super::instructions::Instructions;
+use super::operand::{Operand, Strided};
 use crate::threads::share;
-use packing::pack_left;
+use packing::{pack_left, pack_operand};
 use row::one_row;
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
 use std::ops::Range;
-
-/// A matrix as elements `at + row * rows + column * columns` of a slice.
-#[derive(Clone, Copy)]
-pub struct Strided<'a> {
-    /// Its first element comes first.
-    pub data: &'a [f32],
-    /// How far apart rows are.
-    pub row: usize,
-    /// How far apart columns are.
-    pub column: usize,
-}
 
 /// What is done to finished results: it is given stretches of rows, with where in the result each begins.
 pub type Finish<'a> = &'a (dyn Fn(usize, &mut [f32]) + Sync);
@@ -52,14 +45,17 @@ pub(super) enum Tile {
     Avx512,
     /// 6 rows of 16 columns.
     Avx2,
+    /// 4 rows of 8 columns.
+    Simd128,
 }
 
 impl Tile {
-    /// None on a machine without AVX2.
+    /// None on a machine without any of these.
     pub(super) fn chosen() -> Option<Self> {
         match Instructions::chosen() {
             Instructions::Avx512 => Some(Self::Avx512),
             Instructions::Avx2 => Some(Self::Avx2),
+            Instructions::Simd128 => Some(Self::Simd128),
             Instructions::Baseline => None,
         }
     }
@@ -68,6 +64,7 @@ impl Tile {
         match self {
             Self::Avx512 => 12,
             Self::Avx2 => 6,
+            Self::Simd128 => 4,
         }
     }
 
@@ -75,6 +72,7 @@ impl Tile {
         match self {
             Self::Avx512 => 32,
             Self::Avx2 => 16,
+            Self::Simd128 => 8,
         }
     }
 }
@@ -102,12 +100,13 @@ pub(super) enum Right {
     Rows { at: *const f32, stride: usize, to: *mut f32, below: bool },
 }
 
-/// Elements in a line of the cache.
-const LINE: usize = 16;
+/// Bytes in a line of the cache.
+const LINE: usize = 64;
 
 /// What is going to be packed next, line by line: memory answers while tiles are computed.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "WebAssembly has no instruction for it"))]
 pub(super) struct Ahead {
-    at: *const f32,
+    at: *const u8,
     /// Which line of the run of neighbouring elements `at` is, how many a run has, and how far apart runs are.
     line: usize,
     lines: usize,
@@ -124,6 +123,7 @@ impl Ahead {
         Self { at: std::ptr::null(), line: 0, lines: 0, stride: 0, left: 0, each: 0 }
     }
 
+    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     fn next(&mut self) {
         self.line += 1;
@@ -140,21 +140,25 @@ pub fn multiplies() -> bool {
     Tile::chosen().is_some()
 }
 
+/// Whether [`multiply`] is also the best there is for few rows and for small matrices.
+pub fn multiplies_all() -> bool {
+    Tile::chosen() == Some(Tile::Simd128)
+}
+
 /// Writes `a @ b`, plus `bias` on each row, after `finish`: `[m, k] @ [k, n] -> [m, n]`, row-major. False where the
 /// machine has no instructions for it; nothing is written then.
 #[inline(never)]
 pub fn multiply(
     [m, n, k]: [usize; 3],
     a: Strided<'_>,
-    b: Strided<'_>,
+    b: Operand<'_>,
     bias: Option<&[f32]>,
     finish: Option<Finish<'_>>,
     out: &mut [MaybeUninit<f32>],
 ) -> bool {
     let Some(tile) = Tile::chosen() else { return false };
     assert!(out.len() == m * n && bias.is_none_or(|bias| bias.len() == n));
-    assert!(m == 0 || k == 0 || a.data.len() > (m - 1) * a.row + (k - 1) * a.column);
-    assert!(n == 0 || k == 0 || b.data.len() > (k - 1) * b.row + (n - 1) * b.column);
+    assert!(a.holds([m, k]) && b.holds([k, n]));
     if m == 0 || n == 0 {
         return true;
     }
@@ -195,8 +199,8 @@ pub fn multiply(
 }
 
 thread_local! {
-    /// The group of columns that a thread works on.
-    static PACKED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    /// The group of columns that a thread works on, and room for halves that are widened before they are laid out.
+    static PACKED: RefCell<(Vec<f32>, Vec<f32>)> = const { RefCell::new((Vec::new(), Vec::new())) };
 }
 
 /// A product in progress.
@@ -204,7 +208,7 @@ struct Job<'a> {
     tile: Tile,
     n: usize,
     k: usize,
-    b: Strided<'a>,
+    b: Operand<'a>,
     bias: Option<&'a [f32]>,
     finish: Option<Finish<'a>>,
     left: &'a [f32],
@@ -219,7 +223,8 @@ impl Job<'_> {
     fn piece(&self, rows: Range<usize>, columns: Range<usize>) {
         let (tile_rows, tile_columns) = (self.tile.rows(), self.tile.columns());
         let strips = columns.len().div_ceil(tile_columns);
-        PACKED.with_borrow_mut(|packed| {
+        let in_rows = self.b.single().filter(|b| b.column == 1);
+        PACKED.with_borrow_mut(|(packed, room)| {
             // Blocks of about the same length.
             let block = self.k.div_ceil(self.k.div_ceil(DEPTH));
             let mut depth = 0;
@@ -228,12 +233,12 @@ impl Job<'_> {
                 let mut ahead = self.ahead(depth + len, block, &columns, rows.len().div_ceil(tile_rows) * strips);
                 packed.resize((strips * tile_columns * len).max(packed.len()), 0.0);
                 // Whole strips of neighbouring columns are laid out by the first tile that multiplies them.
-                let on_the_way = |s: usize| self.b.column == 1 && columns.start + (s + 1) * tile_columns <= columns.end;
-                for s in (0..strips).filter(|&s| !on_the_way(s)) {
+                let on_the_way = |s: usize| in_rows.filter(|_| columns.start + (s + 1) * tile_columns <= columns.end);
+                for s in (0..strips).filter(|&s| on_the_way(s).is_none()) {
                     let first = columns.start + s * tile_columns;
                     let strip = &mut packed[s * tile_columns * len..(s + 1) * tile_columns * len];
                     let width = tile_columns.min(columns.end - first);
-                    pack_right(self.tile, self.b, depth..depth + len, first..first + width, strip);
+                    pack_operand(self.tile, self.b, depth..depth + len, first..first + width, strip, room);
                 }
                 for row in rows.clone().step_by(tile_rows) {
                     // The strips of the left operand lie one after the other, each `[k, rows]`.
@@ -242,13 +247,14 @@ impl Job<'_> {
                     for s in 0..strips {
                         let column = columns.start + s * tile_columns;
                         let strip = &mut packed[s * tile_columns * len..(s + 1) * tile_columns * len];
-                        let right = if row == rows.start && on_the_way(s) {
-                            let from = &self.b.data[depth * self.b.row + column..];
-                            assert!(from.len() >= (len - 1) * self.b.row + tile_columns);
-                            let below = row + tile_rows < rows.end;
-                            Right::Rows { at: from.as_ptr(), stride: self.b.row, to: strip.as_mut_ptr(), below }
-                        } else {
-                            Right::Packed(strip.as_ptr())
+                        let right = match on_the_way(s) {
+                            Some(b) if row == rows.start => {
+                                let from = &b.data[depth * b.row + column..];
+                                assert!(from.len() >= (len - 1) * b.row + tile_columns);
+                                let below = row + tile_rows < rows.end;
+                                Right::Rows { at: from.as_ptr(), stride: b.row, to: strip.as_mut_ptr(), below }
+                            }
+                            _ => Right::Packed(strip.as_ptr()),
                         };
                         let size = [height, tile_columns.min(columns.end - column)];
                         let start = match (depth, self.bias) {
@@ -280,13 +286,14 @@ impl Job<'_> {
         let (depth, columns) =
             if depth < self.k { (depth, columns.clone()) } else { (0, columns.end..columns.end + columns.len()) };
         let (len, width) = (block.min(self.k - depth), columns.end.min(self.n).saturating_sub(columns.start));
-        let (lines, runs, stride) = match (self.b.column, self.b.row) {
-            (1, stride) => (width.div_ceil(LINE), len, stride),
-            (stride, 1) => (len.div_ceil(LINE), width, stride),
+        let (start, size) = self.b.place();
+        let [row, column] = self.b.strides();
+        let (lines, runs, stride) = match (column, row) {
+            (1, stride) => ((width * size).div_ceil(LINE), len, stride * size),
+            (stride, 1) => ((len * size).div_ceil(LINE), width, stride * size),
             _ => (0, 0, 0),
         };
-        let first = depth * self.b.row + columns.start * self.b.column;
-        let at = self.b.data.as_ptr().wrapping_add(first);
+        let at = start.wrapping_add((depth * row + columns.start * column) * size);
         Ahead { at, line: 0, lines, stride, left: lines * runs, each: (lines * runs).div_ceil(tiles.max(1)) }
     }
 
@@ -363,30 +370,33 @@ pub(super) unsafe fn run_tile(
     start: Start,
     ahead: &mut Ahead,
 ) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        macro_rules! by_rows {
-            ($kernel:ident, $($rows:literal)*) => {
-                match (rows, right) {
-                    // SAFETY: passed on; the instructions were detected when the tile was chosen.
-                    $(($rows, Right::Packed(right)) => unsafe {
-                        let none = std::ptr::null_mut();
-                        x86::$kernel::<$rows, false>(len, left, right, 0, none, 0, out, stride, start, ahead)
-                    },
-                    // SAFETY: as above.
-                    ($rows, Right::Rows { at, stride: apart, to, below }) => unsafe {
-                        let room = if below { tile.columns() } else { 0 };
-                        x86::$kernel::<$rows, true>(len, left, at, apart, to, room, out, stride, start, ahead)
-                    },)*
-                    _ => {}
-                }
-            };
-        }
-        match tile {
-            Tile::Avx512 => by_rows!(avx512, 1 2 3 4 5 6 7 8 9 10 11 12),
-            Tile::Avx2 => by_rows!(avx2, 1 2 3 4 5 6),
-        }
+    // With what else the kernel of an architecture takes.
+    macro_rules! by_rows {
+        ($module:ident $kernel:ident, $more:tt, $($rows:literal)*) => {
+            match (rows, right) {
+                $(($rows, Right::Packed(right)) => by_rows!(@ $module $kernel, $more, $rows, false, right, 0, std::ptr::null_mut(), 0),
+                ($rows, Right::Rows { at, stride: apart, to, below }) => {
+                    let room = if below { tile.columns() } else { 0 };
+                    by_rows!(@ $module $kernel, $more, $rows, true, at, apart, to, room)
+                })*
+                _ => {}
+            }
+        };
+        (@ $module:ident $kernel:ident, ($($more:expr)?), $rows:literal, $lay_out:literal, $right:expr, $apart:expr, $to:expr, $room:expr) => {
+            // SAFETY: passed on; the instructions were detected when the tile was chosen.
+            unsafe {
+                $module::$kernel::<$rows, $lay_out>(len, left, $right, $apart, $to, $room, out, stride, start $(, $more)?)
+            }
+        };
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (tile, rows, len, left, right, out, stride, start, ahead);
+    match tile {
+        #[cfg(target_arch = "x86_64")]
+        Tile::Avx512 => by_rows!(x86 avx512, (ahead), 1 2 3 4 5 6 7 8 9 10 11 12),
+        #[cfg(target_arch = "x86_64")]
+        Tile::Avx2 => by_rows!(x86 avx2, (ahead), 1 2 3 4 5 6),
+        #[cfg(all(target_family = "wasm", target_feature = "simd128"))]
+        Tile::Simd128 => by_rows!(simd128 tile, (), 1 2 3 4),
+        // Never chosen here.
+        _ => _ = (rows, len, left, right, out, stride, start, ahead),
+    }
 }

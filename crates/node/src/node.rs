@@ -75,22 +75,6 @@ impl Drop for Entered {
     }
 }
 
-/// `napi_typedarray_type`s, by number.
-const ARRAY_TYPES: [ArrayType; 12] = [
-    ArrayType::Int8,
-    ArrayType::Uint8,
-    ArrayType::Uint8Clamped,
-    ArrayType::Int16,
-    ArrayType::Uint16,
-    ArrayType::Int32,
-    ArrayType::Uint32,
-    ArrayType::Float32,
-    ArrayType::Float64,
-    ArrayType::BigInt64,
-    ArrayType::BigUint64,
-    ArrayType::Float16,
-];
-
 // In all of these the environment is that of a call that is running (see [`Node`]), and the values came up in it.
 impl Js for Node {
     type Value = sys::napi_value;
@@ -185,8 +169,7 @@ impl Js for Node {
             let (data, buffer) = (null_mut(), null_mut());
             sys::napi_get_typedarray_info(self.0, value, &mut of, null_mut(), data, buffer, null_mut())
         };
-        let known = usize::try_from(of).ok().and_then(|of| ARRAY_TYPES.get(of).copied());
-        Ok(known.filter(|_| status == sys::Status::napi_ok))
+        Ok(ArrayType::numbered(of).filter(|_| status == sys::Status::napi_ok))
     }
 
     fn with_elements<T: Element, R>(self, value: &Self::Value, look: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
@@ -261,7 +244,7 @@ impl Js for Node {
     }
 
     fn typed_array<T: Element>(self, len: usize, fill: impl FnOnce(&mut [T]) -> Result<()>) -> Result<Self::Value> {
-        let of = ARRAY_TYPES.iter().position(|of| *of == T::ARRAY).unwrap_or_default() as i32;
+        let of = T::ARRAY.number();
         let mut data = null_mut();
         // SAFETY: a fresh buffer of exactly the bytes that are written to it, aligned for every type, zeroed, and seen by
         // nobody else yet.

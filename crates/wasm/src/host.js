@@ -170,7 +170,7 @@ export function entries(object) {
   return Object.entries(object).flat();
 }
 
-/** In the order of ARRAY_TYPES in page.rs. A browser may lack Float16Array. */
+/** In the order of ArrayType in crates/binding. A browser may lack Float16Array. */
 const ARRAYS = [
   Int8Array,
   Uint8Array,
@@ -179,11 +179,11 @@ const ARRAYS = [
   Uint16Array,
   Int32Array,
   Uint32Array,
-  globalThis.Float16Array,
   Float32Array,
   Float64Array,
   BigInt64Array,
   BigUint64Array,
+  globalThis.Float16Array,
 ];
 const NAMES = ARRAYS.map((type) => type?.name);
 /** Knows typed arrays of other pages too, and nothing that only says that it is one. */

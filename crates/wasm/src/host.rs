@@ -39,7 +39,7 @@ extern "C" {
     #[wasm_bindgen(catch)]
     pub(crate) fn entries(object: &JsValue) -> Thrown<Vec<JsValue>>;
 
-    /// By place in [`crate::page::ARRAY_TYPES`]; -1 for what is no typed array.
+    /// Its [number](hooklens_binding::ArrayType::numbered); -1 for what is no typed array.
     #[wasm_bindgen(js_name = arrayType)]
     pub(crate) fn array_type(value: &JsValue) -> i32;
     #[wasm_bindgen(js_name = elementCount)]
@@ -48,7 +48,7 @@ extern "C" {
     pub(crate) fn copy_bytes(array: &JsValue, to: &mut [u8]);
     /// Fails where there is no room for the copy.
     #[wasm_bindgen(catch, js_name = arrayOf)]
-    pub(crate) fn array_of(of: u32, bytes: &[u8]) -> Thrown<JsValue>;
+    pub(crate) fn array_of(of: i32, bytes: &[u8]) -> Thrown<JsValue>;
 
     #[wasm_bindgen(js_name = makeArray)]
     pub(crate) fn make_array(len: u32) -> JsValue;

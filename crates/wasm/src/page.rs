@@ -32,22 +32,6 @@ mod kinds {
     pub(super) const SYMBOL: u32 = 11;
 }
 
-/// Types in the order of `host.js`.
-const ARRAY_TYPES: [ArrayType; 12] = [
-    ArrayType::Int8,
-    ArrayType::Uint8,
-    ArrayType::Uint8Clamped,
-    ArrayType::Int16,
-    ArrayType::Uint16,
-    ArrayType::Int32,
-    ArrayType::Uint32,
-    ArrayType::Float16,
-    ArrayType::Float32,
-    ArrayType::Float64,
-    ArrayType::BigInt64,
-    ArrayType::BigUint64,
-];
-
 fn text(name: &CStr) -> Result<&str> {
     name.to_str().map_err(|_| Error::Internal { detail: format!("the name {name:?} is no text") })
 }
@@ -125,7 +109,7 @@ impl Js for Page {
     }
 
     fn array_type(self, value: &JsValue) -> Result<Option<ArrayType>> {
-        Ok(usize::try_from(host::array_type(value)).ok().and_then(|of| ARRAY_TYPES.get(of).copied()))
+        Ok(ArrayType::numbered(host::array_type(value)))
     }
 
     fn with_elements<T: Element, R>(self, value: &JsValue, look: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
@@ -179,7 +163,7 @@ impl Js for Page {
     }
 
     fn typed_array<T: Element>(self, len: usize, fill: impl FnOnce(&mut [T]) -> Result<()>) -> Result<JsValue> {
-        let of = ARRAY_TYPES.iter().position(|of| *of == T::ARRAY).unwrap_or_default() as u32;
+        let of = T::ARRAY.number();
         let mut elements = buffer::<T>("toData", len)?;
         fill(&mut elements)?;
         host::array_of(of, bytes_of(&mut elements)).map_err(keep)

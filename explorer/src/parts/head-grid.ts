@@ -12,6 +12,7 @@ export class HeadGrid extends LightElement {
     edits: { attribute: false },
     values: { attribute: false },
     side: { attribute: false },
+    strongest: { attribute: false },
   };
   declare facts: ModelFacts | null;
   declare chosen: Target;
@@ -19,6 +20,8 @@ export class HeadGrid extends LightElement {
   /** `[layer, head, query, key]` shares, or differences of shares. */
   declare values: Float32Array;
   declare side: number;
+  /** What is drawn in full colour. */
+  declare strongest: number;
 
   constructor() {
     super();
@@ -27,6 +30,7 @@ export class HeadGrid extends LightElement {
     this.edits = [];
     this.values = new Float32Array();
     this.side = 0;
+    this.strongest = 1;
   }
 
   #choose(target: Target): void {
@@ -74,7 +78,7 @@ export class HeadGrid extends LightElement {
       const [layer = 0, head = 0] = (canvas.dataset["at"] ?? "").split(".").map(Number);
       const start = (layer * heads + head) * size;
       if (start + size <= this.values.length) {
-        drawPattern(canvas, this.values.subarray(start, start + size), this.side);
+        drawPattern(canvas, this.values.subarray(start, start + size), this.side, this.strongest);
       }
     }
   }

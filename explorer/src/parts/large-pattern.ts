@@ -10,6 +10,7 @@ export class LargePattern extends LightElement {
     values: { attribute: false },
     name: { attribute: false },
     difference: { attribute: false },
+    strongest: { attribute: false },
     readout: { state: true },
   };
   declare tokens: readonly string[];
@@ -17,6 +18,8 @@ export class LargePattern extends LightElement {
   declare values: Float32Array;
   declare name: string;
   declare difference: boolean;
+  /** What is drawn in full colour. */
+  declare strongest: number;
   declare readout: string;
   #query = 0;
   #key = 0;
@@ -27,6 +30,7 @@ export class LargePattern extends LightElement {
     this.values = new Float32Array();
     this.name = "";
     this.difference = false;
+    this.strongest = 1;
     this.readout = "";
   }
 
@@ -60,13 +64,21 @@ export class LargePattern extends LightElement {
     this.#look(this.#query + step[0], this.#key + step[1]);
   }
 
+  /** What the colours of differences mean. */
+  #scale(): TemplateResult | string {
+    if (!this.difference) return "";
+    if (this.values.every((value) => value === 0)) return "; the edits change nothing here";
+    const points = (100 * this.strongest).toPrecision(2);
+    return html`, <span class="gains">more</span> or <span class="loses">less</span>; full colour is ${points} points`;
+  }
+
   protected override render(): TemplateResult {
     // More would be too small to read.
     const names = this.tokens.length > 32 ? [] : this.tokens;
     const list = (side: string) =>
       html`<ol class=${side} aria-hidden="true">${names.map((text) => html`<li>${label(text)}</li>`)}</ol>`;
     return html`<figure>
-      <figcaption><b>Head ${this.name}</b> <span class="soft">rows look at columns</span></figcaption>
+      <figcaption><b>Head ${this.name}</b> <span class="soft">rows look at columns${this.#scale()}</span></figcaption>
       <div class="framed">${list("across")}${list("rows")}
       <canvas class="large" width="1" height="1" tabindex="0" role="img" aria-label="Attention of head ${this.name}; the arrow keys walk through it. ${this.readout}" @pointermove=${this.#point} @keydown=${this.#walk}></canvas></div>
       <p class="soft" aria-live="polite">${this.readout || "Point at the picture, or walk through it with the arrow keys."}</p>
@@ -83,6 +95,7 @@ export class LargePattern extends LightElement {
   draw(): void {
     const canvas = this.querySelector("canvas");
     const side = this.tokens.length;
-    if (canvas !== null && this.values.length === side * side) drawPattern(canvas, this.values, side);
+    if (canvas !== null && this.values.length === side * side)
+      drawPattern(canvas, this.values, side, this.strongest);
   }
 }

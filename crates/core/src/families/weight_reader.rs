@@ -56,7 +56,20 @@ impl Reader<'_> {
     /// # Errors
     /// `wrong_dtype` for anything but floats.
     pub(super) fn read(&self, name: &str) -> Result<Tensor> {
-        let tensor = self.source.read(name, Some(self.options.dtype), &self.options.device, &self.options.progress)?;
+        self.first(name, None)
+    }
+
+    /// The first `count` rows of a matrix.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(super) fn rows(&self, name: &str, count: usize) -> Result<Tensor> {
+        self.first(name, Some(count))
+    }
+
+    fn first(&self, name: &str, rows: Option<usize>) -> Result<Tensor> {
+        let LoadOptions { dtype, device, progress, .. } = self.options;
+        let tensor = self.source.read(name, rows, Some(*dtype), device, progress)?;
         if tensor.dtype() == self.options.dtype {
             return Ok(tensor);
         }
@@ -65,16 +78,6 @@ impl Reader<'_> {
             expected: format!("floats in '{name}'"),
             got: tensor.dtype().name().into(),
         })
-    }
-
-    /// The first `count` rows of a matrix.
-    pub(super) fn rows(&self, name: &str, count: usize) -> Result<Tensor> {
-        let all = self.read(name)?;
-        if all.dims().first() == Some(&count) {
-            return Ok(all);
-        }
-        // A copy, so that the rest is let go of.
-        Tensor::constant(all.data().narrow(0, 0, count)?.copy()?)
     }
 
     /// `[in, out]`, as a view where it is stored the other way round.

@@ -173,12 +173,22 @@ impl WeightSource for FedFiles {
     }
 
     /// Hands out a tensor that has come, which is then no longer here.
-    fn read(&self, name: &str, dtype: Option<DType>, device: &Device, progress: &LoadProgress) -> Result<Tensor> {
+    fn read(
+        &self,
+        name: &str,
+        rows: Option<usize>,
+        dtype: Option<DType>,
+        device: &Device,
+        progress: &LoadProgress,
+    ) -> Result<Tensor> {
         progress.check()?;
         let come = self.come.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
         let tensor = come.ok_or_else(|| no_such_weight(name, self))?;
         if dtype.is_some_and(|dtype| dtype != tensor.dtype()) {
             return Err(Error::Internal { detail: format!("'{name}' was cast to another dtype than is asked for") });
+        }
+        if rows.is_some_and(|rows| tensor.dims().first() != Some(&rows)) {
+            return Err(Error::Internal { detail: format!("of '{name}' came other rows than are asked for") });
         }
         Tensor::constant(tensor.data().to_device(device)?)
     }

@@ -70,21 +70,29 @@ impl WeightSource for SafetensorsFile {
         self.info(name).map(|info| info.shape.as_slice())
     }
 
-    fn read(&self, name: &str, dtype: Option<DType>, device: &Device, progress: &LoadProgress) -> Result<Tensor> {
+    fn read(
+        &self,
+        name: &str,
+        rows: Option<usize>,
+        dtype: Option<DType>,
+        device: &Device,
+        progress: &LoadProgress,
+    ) -> Result<Tensor> {
         let info = self.info(name).ok_or_else(|| no_such_weight(name, self))?;
         let range = self.header.range(info);
         let unchecked = || Error::Internal { detail: format!("offsets of '{name}' were not checked") };
         // In range of usize: a checked header ends where the mapping does.
         let (start, end) = (range.start as usize, range.end as usize);
-        let bytes = self.bytes.get(start..end).ok_or_else(unchecked)?;
+        let (dims, len) = first_rows(&info.shape, rows, end - start);
+        let bytes = self.bytes.get(start..start + len).ok_or_else(unchecked)?;
         if info.dtype == Dtype::BOOL {
             let truths: Vec<u8> = bytes.iter().map(|&b| u8::from(b != 0)).collect();
-            return Tensor::mask(CT::from_vec(truths, info.shape.as_slice(), device)?);
+            return Tensor::mask(CT::from_vec(truths, dims, device)?);
         }
         let data = match float(info.dtype) {
             Some(stored) => {
                 let wanted = dtype.filter(|wanted| wanted.is_float()).map_or_else(|| DType::of_storage(stored), Ok)?;
-                let mut intake = Intake::new(stored, &info.shape, wanted)?;
+                let mut intake = Intake::new(stored, &dims, wanted)?;
                 for (i, part) in bytes.chunks(READ_BYTES).enumerate() {
                     intake.push(part, progress)?;
                     self.forget(start + i * READ_BYTES, part.len());
@@ -92,8 +100,8 @@ impl WeightSource for SafetensorsFile {
                 intake.finish()?
             }
             None => {
-                let data = decode(name, bytes, info)?;
-                self.forget(start, end - start);
+                let data = decode(name, bytes, info.dtype, &dims)?;
+                self.forget(start, len);
                 data
             }
         };
@@ -105,16 +113,24 @@ impl WeightSource for SafetensorsFile {
     }
 }
 
+/// The shape of a tensor's first rows, and how many of its bytes these are.
+fn first_rows(shape: &[usize], rows: Option<usize>, len: usize) -> (Vec<usize>, usize) {
+    match (rows, shape) {
+        (Some(rows), [all, rest @ ..]) if rows < *all => ([&[rows], rest].concat(), len / all * rows),
+        _ => (shape.to_vec(), len),
+    }
+}
+
 /// A tensor of integers.
-fn decode(name: &str, bytes: &[u8], info: &TensorInfo) -> Result<CT> {
+fn decode(name: &str, bytes: &[u8], dtype: Dtype, dims: &[usize]) -> Result<CT> {
     macro_rules! widened {
         ($ty:ty) => {{
             let (chunks, _) = bytes.as_chunks::<{ size_of::<$ty>() }>();
             let wide: Vec<i64> = chunks.iter().map(|c| i64::from(<$ty>::from_le_bytes(*c))).collect();
-            CT::from_vec(wide, info.shape.as_slice(), &Device::Cpu)?
+            CT::from_vec(wide, dims, &Device::Cpu)?
         }};
     }
-    let stored = match info.dtype {
+    let stored = match dtype {
         Dtype::U8 => candle_core::DType::U8,
         Dtype::U32 => candle_core::DType::U32,
         Dtype::I64 => candle_core::DType::I64,
@@ -132,5 +148,5 @@ fn decode(name: &str, bytes: &[u8], info: &TensorInfo) -> Result<CT> {
             });
         }
     };
-    Ok(CT::from_raw_buffer(bytes, stored, &info.shape, &Device::Cpu)?)
+    Ok(CT::from_raw_buffer(bytes, stored, dims, &Device::Cpu)?)
 }

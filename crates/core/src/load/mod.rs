@@ -43,12 +43,20 @@ pub trait WeightSource: Send + Sync {
     /// The shape of a tensor, if it is there.
     fn shape(&self, name: &str) -> Option<&[usize]>;
 
-    /// Copies a tensor to `device`, as `dtype` if one is given and otherwise as it is stored.
+    /// Copies a tensor to `device`: only its first `rows`, if so many are given, and as `dtype` if one is given and
+    /// otherwise as it is stored. The other rows are not read, and `progress` counts none of them.
     ///
     /// # Errors
     /// `weight_mismatch` if there is no such tensor; `wrong_dtype` if it is stored in a form that cannot be read;
     /// `cancelled`.
-    fn read(&self, name: &str, dtype: Option<DType>, device: &Device, progress: &LoadProgress) -> Result<Tensor>;
+    fn read(
+        &self,
+        name: &str,
+        rows: Option<usize>,
+        dtype: Option<DType>,
+        device: &Device,
+        progress: &LoadProgress,
+    ) -> Result<Tensor>;
 
     /// Where it comes from, for error messages.
     fn path(&self) -> &Path;
@@ -121,7 +129,7 @@ pub fn read_tensors(path: &Path) -> Result<(NamedTensors, Metadata)> {
     let tensors = file
         .names()
         .into_iter()
-        .map(|name| Ok((name.to_owned(), file.read(name, None, &Device::Cpu, &progress)?)))
+        .map(|name| Ok((name.to_owned(), file.read(name, None, None, &Device::Cpu, &progress)?)))
         .collect::<Result<_>>()?;
     Ok((tensors, file.metadata().to_vec()))
 }

@@ -78,8 +78,15 @@ impl WeightSource for ShardedFiles {
         self.file(name)?.shape(name)
     }
 
-    fn read(&self, name: &str, dtype: Option<DType>, device: &Device, progress: &LoadProgress) -> Result<Tensor> {
-        self.file(name).ok_or_else(|| no_such_weight(name, self))?.read(name, dtype, device, progress)
+    fn read(
+        &self,
+        name: &str,
+        rows: Option<usize>,
+        dtype: Option<DType>,
+        device: &Device,
+        progress: &LoadProgress,
+    ) -> Result<Tensor> {
+        self.file(name).ok_or_else(|| no_such_weight(name, self))?.read(name, rows, dtype, device, progress)
     }
 
     fn path(&self) -> &Path {

@@ -253,6 +253,11 @@ impl Run {
         self.next
     }
 
+    /// How many blocks are left to run. Fewer do where nobody asks for what comes later.
+    pub fn blocks_left(&self) -> usize {
+        self.end - self.next
+    }
+
     /// Whether the blocks that are left need not run. A cache must hold every layer.
     fn may_stop(&self) -> bool {
         self.cache.is_none() && self.nobody_cares()

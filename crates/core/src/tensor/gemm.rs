@@ -4,12 +4,13 @@
 //! operands to `gemm`, so that transposed and broadcast operands are never copied, folds batches that share their
 //! right operand into one product, and can start from a bias instead of zeros.
 
-use super::host::{contiguous, read, upload};
-use super::kernels::{self, Finish, Strided};
+use super::host::{contiguous, read, read_all, upload};
+use super::kernels::{self, Finish, Operand, Strided};
 use super::{CT, broadcast_dims};
 use crate::error::{Error, Result};
 use candle_core::{DType, WithDType};
 use gemm::Parallelism;
+use half::{bf16, f16};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
@@ -30,10 +31,14 @@ pub(super) fn product(op: &'static str, a: &CT, b: &CT, bias: Option<&CT>) -> Re
     crate::memory::require_tensor(op, &plan.out_dims(), size)?;
     if size == 2 {
         crate::memory::require_tensor(op, a.dims(), size_of::<f32>())?;
-        crate::memory::require_tensor(op, b.dims(), size_of::<f32>())?;
+        crate::memory::require_tensor(op, &plan.out_dims(), size_of::<f32>())?;
     }
     match a.dtype() {
         DType::BF16 | DType::F16 if a.device().is_cpu() => {
+            if let Some(out) = by_halves(&plan, a, b, bias)? {
+                return Ok(out);
+            }
+            crate::memory::require_tensor(op, b.dims(), size_of::<f32>())?;
             let wide = |t: &CT| t.to_dtype(DType::F32);
             let bias = bias.map(wide).transpose()?;
             Ok(product(op, &wide(a)?, &wide(b)?, bias.as_ref())?.to_dtype(a.dtype())?)
@@ -62,6 +67,38 @@ pub(super) fn finished_product(
     let plan = Plan::new(op, a.dims(), b.dims())?;
     crate::memory::require_tensor(op, &plan.out_dims(), size_of::<f32>())?;
     floats::<f32>(&plan, a, b, bias, Some(finish))
+}
+
+/// A product of halves whose right operand all batches share, as weights are: it is widened where it is laid out, and
+/// never exists whole in single precision. `None` where our own kernels do not apply.
+fn by_halves(plan: &Plan, a: &CT, b: &CT, bias: Option<&CT>) -> Result<Option<CT>> {
+    let &[row, column] = b.stride() else { return Ok(None) };
+    let size @ [m, n, k] = [plan.batches() * plan.m, plan.n, plan.k];
+    if !kernels::multiplies() || m * n == 0 {
+        return Ok(None);
+    }
+    let wide = |x: &CT| x.to_dtype(DType::F32);
+    let bias = bias.map(|bias| read_all::<f32, _>(&wide(bias)?, |row| Ok(row.to_vec()))).transpose()?;
+    let mut values = Vec::with_capacity(m * n);
+    let out = &mut values.spare_capacity_mut()[..m * n];
+    let done = read_all::<f32, _>(&wide(a)?, |a| {
+        let a = Strided { data: a, row: k, column: 1 };
+        let mut by = |b: Operand<'_>| kernels::multiply(size, a, b, bias.as_deref(), None, out);
+        match b.dtype() {
+            DType::F16 => read::<f16, _>(b, |data, layout| {
+                Ok(by(Operand::Half(Strided { data: &data[layout.start_offset()..], row, column })))
+            }),
+            _ => read::<bf16, _>(b, |data, layout| {
+                Ok(by(Operand::Brain(Strided { data: &data[layout.start_offset()..], row, column })))
+            }),
+        }
+    })?;
+    if !done {
+        return Ok(None);
+    }
+    // SAFETY: the product above wrote every element.
+    unsafe { values.set_len(m * n) };
+    Ok(Some(upload(values, &plan.out_dims(), a.device())?.to_dtype(a.dtype())?))
 }
 
 fn required(op: &'static str, product: Option<CT>) -> Result<CT> {
@@ -167,11 +204,11 @@ impl Factor for f32 {
         finish: Option<Finish<'_>>,
         out: &mut [MaybeUninit<f32>],
     ) -> bool {
-        if m > 1 && m < PACKED_ROWS && b_column == 1 && finish.is_none() {
+        if m > 1 && m < PACKED_ROWS && b_column == 1 && finish.is_none() && !kernels::multiplies_all() {
             return false;
         }
         let a = Strided { data: a, row: a_row, column: a_column };
-        let b = Strided { data: b, row: b_row, column: b_column };
+        let b = Operand::Single(Strided { data: b, row: b_row, column: b_column });
         kernels::multiply([m, n, k], a, b, bias, finish, out)
     }
 }
@@ -185,7 +222,7 @@ fn floats<T: Factor>(plan: &Plan, a: &CT, b: &CT, bias: Option<&CT>, finish: Opt
     if total == 0 {
         return upload(Vec::<T>::new(), &plan.out_dims(), a.device()).map(Some);
     }
-    let bias = bias.map(|bias| super::host::read_all::<T, _>(bias, |row| Ok(row.to_vec()))).transpose()?;
+    let bias = bias.map(|bias| read_all::<T, _>(bias, |row| Ok(row.to_vec()))).transpose()?;
     let mut values = Vec::with_capacity(total);
     let out = &mut values.spare_capacity_mut()[..total];
     let prefill = |out: &mut [MaybeUninit<T>]| match &bias {
@@ -232,11 +269,14 @@ fn floats<T: Factor>(plan: &Plan, a: &CT, b: &CT, bias: Option<&CT>, finish: Opt
                 column: column as isize,
             };
             let one = |batch: usize, out: &mut [MaybeUninit<T>], threads: Parallelism| {
+                let (a, b) = ((a_from(batch), a_strides), (b_from(batch), b_strides));
+                if kernels::multiplies_all() && T::multiply([m, n, k], a, b, bias.as_deref(), None, out) {
+                    return;
+                }
                 if bias.is_some() {
                     prefill(out);
                 }
-                let (a, b) = (matrix(a_from(batch), a_strides), matrix(b_from(batch), b_strides));
-                multiply([m, n, k], a, b, out, bias.is_some(), threads);
+                multiply([m, n, k], matrix(a.0, a.1), matrix(b.0, b.1), out, bias.is_some(), threads);
             };
             let (each, batches) = (m * n * k, a_offsets.len());
             if batches > 1 && each < SPLIT_ONE {

@@ -10,46 +10,15 @@ use crate::error::{Error, Result};
 use crate::ops::Scalar;
 use candle_core::{Device, Layout, Storage, WithDType};
 
-/// Runs an expression with a type name bound to the element type of a candle dtype.
+/// [`with_element`](crate::with_element) for a dtype of candle. The expression is a result: candle has dtypes that are none
+/// of ours.
 macro_rules! with_element_type {
-    ($dtype:expr, $T:ident => $body:expr) => {{
-        use candle_core::DType as D;
-        match $dtype {
-            D::F32 => {
-                type $T = f32;
-                $body
-            }
-            D::F64 => {
-                type $T = f64;
-                $body
-            }
-            D::F16 => {
-                type $T = half::f16;
-                $body
-            }
-            D::BF16 => {
-                type $T = half::bf16;
-                $body
-            }
-            D::U8 => {
-                type $T = u8;
-                $body
-            }
-            D::U32 => {
-                type $T = u32;
-                $body
-            }
-            D::I64 => {
-                type $T = i64;
-                $body
-            }
-            other => Err($crate::error::Error::WrongDtype {
-                op: "host",
-                expected: "a supported dtype".into(),
-                got: format!("{other:?}"),
-            }),
+    ($dtype:expr, $T:ident => $body:expr) => {
+        match $crate::device::DType::of_storage($dtype) {
+            Ok(dtype) => $crate::with_element!(dtype, $T => $body),
+            Err(error) => Err(error),
         }
-    }};
+    };
 }
 pub(super) use with_element_type;
 

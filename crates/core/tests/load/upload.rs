@@ -68,15 +68,16 @@ fn only_what_is_needed_is_asked_for() {
     };
     for name in ["gpt2", "gpt2_sharded", "gpt_neox", "llama", "tl_attn_only"] {
         let folder = golden().join(name);
-        let n_ctx = (name == "gpt2").then_some(3);
-        let options = LoadOptions { first_n_layers: Some(1), n_ctx, ..LoadOptions::default() };
+        let options = LoadOptions { first_n_layers: Some(1), n_ctx: Some(3), ..LoadOptions::default() };
         let progress = options.progress.clone();
         let read = Model::load(&folder, &options);
+        let read_bytes = progress.bytes();
         let (brought, asked) = deliver(&folder, options, Delivery { piece: 1000, sizes: true });
         assert_equal(name, &read, &brought);
         let bytes: u64 = asked.iter().map(|(_, bytes)| bytes).sum();
         assert!(bytes < size(&folder), "{name}: {asked:?}");
         assert_eq!(progress.bytes(), (bytes, bytes), "{name}: the fixtures hold floats of 32 bits");
+        assert_eq!(read_bytes, (bytes, bytes), "{name}: as much is read as is brought");
     }
 }
 

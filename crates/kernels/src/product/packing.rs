@@ -1,12 +1,20 @@
 //! Operands of products laid out anew, so that tiles read them one element after the other.
 
-use super::{Strided, Tile};
+use super::{Operand, Strided, Tile};
 use crate::threads::share_pieces;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
+#[cfg(all(target_family = "wasm", target_feature = "simd128"))]
+use super::simd128::{SQUARE, transpose};
 #[cfg(target_arch = "x86_64")]
-use super::x86;
+use super::x86::{SQUARE, transpose};
+
+/// Where there are no tiles nothing is ever packed.
+#[cfg(not(any(target_arch = "x86_64", all(target_family = "wasm", target_feature = "simd128"))))]
+const SQUARE: usize = usize::MAX;
+#[cfg(not(any(target_arch = "x86_64", all(target_family = "wasm", target_feature = "simd128"))))]
+unsafe fn transpose(_: *const f32, _: usize, _: *mut f32, _: usize) {}
 
 /// The left operand in strips of a tile's rows, each `[k, rows]`; the last one is filled up with zeros.
 pub(super) fn pack_left(tile: Tile, [m, k]: [usize; 2], a: Strided<'_>, threads: usize) -> Vec<f32> {
@@ -38,18 +46,16 @@ pub(crate) fn pack_strip(rows: usize, k: usize, a: Strided<'_>, from: Range<usiz
         return;
     }
     let mut done = 0;
-    #[cfg(target_arch = "x86_64")]
-    if a.column == 1 && count >= 8 {
+    if a.column == 1 && count >= SQUARE {
         let from = &a.data[from.start * a.row..];
         assert!(from.len() >= (count - 1) * a.row + k && out.len() == rows * k);
-        done = k / 8 * 8;
-        for l in (0..done).step_by(8) {
-            // Rows between both eights are written twice.
-            for r in [0, count - 8] {
-                // SAFETY: the rows and the room for them were just checked; tiles exist only where there is AVX2.
-                unsafe {
-                    x86::transpose(from[r * a.row + l..].as_ptr(), a.row, out[l * rows + r..].as_mut_ptr(), rows)
-                };
+        done = k / SQUARE * SQUARE;
+        for l in (0..done).step_by(SQUARE) {
+            // Rows in both squares are written twice.
+            for r in [0, count - SQUARE].into_iter().take(1 + usize::from(count > SQUARE)) {
+                let (from, to) = (&from[r * a.row + l..], &mut out[l * rows + r..]);
+                // SAFETY: the rows and the room for them were just checked; with a tile there are its instructions.
+                unsafe { transpose(from.as_ptr(), a.row, to.as_mut_ptr(), rows) };
             }
         }
     }
@@ -83,19 +89,20 @@ pub(crate) fn pack_right(tile: Tile, b: Strided<'_>, depth: Range<usize>, column
     } else if b.column == 1 {
         match width {
             32 => copy_rows::<32>(b, depth, columns.start, out),
-            _ => copy_rows::<16>(b, depth, columns.start, out),
+            16 => copy_rows::<16>(b, depth, columns.start, out),
+            _ => copy_rows::<8>(b, depth, columns.start, out),
         }
     } else {
-        #[cfg(target_arch = "x86_64")]
         if b.row == 1 {
-            let whole = depth.len() / 8 * 8;
-            for j in (0..width).step_by(8) {
+            let whole = depth.len() / SQUARE * SQUARE;
+            for j in (0..width).step_by(SQUARE) {
                 let from = &b.data[(columns.start + j) * b.column + depth.start..];
-                assert!(depth.is_empty() || from.len() >= 7 * b.column + depth.len());
-                for l in (0..whole).step_by(8) {
-                    // SAFETY: eight elements of eight columns were just checked to be there, `out` has `depth.len()`
-                    // rows of `width`; tiles exist only where there is AVX2.
-                    unsafe { x86::transpose(from[l..].as_ptr(), b.column, out[l * width + j..].as_mut_ptr(), width) };
+                assert!(depth.is_empty() || from.len() >= (SQUARE - 1) * b.column + depth.len());
+                for l in (0..whole).step_by(SQUARE) {
+                    let to = &mut out[l * width + j..];
+                    // SAFETY: the elements of the square were just checked to be there, `out` has `depth.len()` rows of
+                    // `width`; with a tile there are its instructions.
+                    unsafe { transpose(from[l..].as_ptr(), b.column, to.as_mut_ptr(), width) };
                 }
             }
             for l in whole..depth.len() {
@@ -111,4 +118,25 @@ pub(crate) fn pack_right(tile: Tile, b: Strided<'_>, depth: Range<usize>, column
             }
         }
     }
+}
+
+/// [`pack_right`] from whatever the operand is stored in; halves are widened on the way, through `room` where they have to
+/// be turned as well.
+pub(super) fn pack_operand(
+    tile: Tile,
+    b: Operand<'_>,
+    depth: Range<usize>,
+    columns: Range<usize>,
+    out: &mut [f32],
+    room: &mut Vec<f32>,
+) {
+    let [row, column] = b.strides();
+    if b.single().is_some() || (row == 1 && column != 1) {
+        let (steps, width) = (depth.len(), columns.len());
+        return pack_right(tile, b.part(depth, columns, room), 0..steps, 0..width, out);
+    }
+    if columns.len() < tile.columns() {
+        out.fill(0.0);
+    }
+    b.widen_rows(depth, columns, tile.columns(), out);
 }

@@ -114,6 +114,9 @@ tile_kernel!(
     _mm256_fmadd_ps
 );
 
+/// Rows and columns that [`transpose`] takes.
+pub(super) const SQUARE: usize = 8;
+
 /// Eight rows of eight elements, `from_stride` apart, into eight columns.
 ///
 /// # Safety

@@ -21,7 +21,7 @@ pub(crate) use hooklens_kernels::classes::{ClassRow, LogSum};
 pub use hooklens_kernels::instructions;
 pub(crate) use hooklens_kernels::pointwise::ElementKernel;
 pub(crate) use hooklens_kernels::{
-    Finish, Head, Mask, Results, Rows, Shape, Stored, Strided, attends, multiplies, multiply,
+    Finish, Head, Mask, Operand, Results, Rows, Shape, Stored, Strided, attends, multiplies, multiplies_all, multiply,
 };
 pub(crate) use norm_parts::{norm_scale, norm_scale_gradient, over_scale, over_scale_slope, scale_shift};
 pub(crate) use pointwise::{map_slope, map_value};
