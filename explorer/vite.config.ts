@@ -2,12 +2,15 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { defineConfig, type Plugin } from "vite";
 
-/** The only things that the built page may do: run its own files and WebAssembly, and fetch models. */
+/**
+ * The only things that the built page may do: run its own files and WebAssembly, and fetch models, from sites by https and
+ * from servers of this machine.
+ */
 const POLICY = [
   "default-src 'none'",
   "script-src 'self' 'wasm-unsafe-eval'",
   "style-src 'self'",
-  "connect-src 'self' https:",
+  "connect-src 'self' https: http://localhost:* http://127.0.0.1:*",
   "worker-src 'self'",
   "img-src 'self' data:",
   "base-uri 'none'",

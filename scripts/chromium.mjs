@@ -28,7 +28,9 @@ export const CHROMIUM_FLAGS = [
 
 /** Installs the browser where that needs no questions asked; otherwise says what to do. */
 export function installChromium() {
-  if (chromiumPath() !== undefined) return;
+  const found = chromiumPath();
+  if (found !== undefined && !existsSync(found)) fail(`CHROMIUM_PATH: there is no '${found}'`);
+  if (found !== undefined) return;
   const debian = process.platform === "linux" && spawnSync("apt-get", ["--version"]).status === 0;
   if (!debian || process.getuid?.() !== 0) {
     fail("tests in a page need Chromium: install it, or name one with CHROMIUM_PATH");

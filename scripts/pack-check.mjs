@@ -117,6 +117,22 @@ if (inPage.join("\n") !== inNode.join("\n")) {
 }
 console.log("a page with an import map and no bundler runs and edits a model as Node does");
 
+const inWorker = await runInPage(
+  esm,
+  `import { startWorker } from "hooklens/worker";
+const worker = await startWorker();
+const model = await worker.HookedTransformer.fromPretrained("builtin:tiny");
+const logits = await model.forward("And God said");
+const values = await logits.toTypedArray();
+const last = values.subarray(-logits.shape.at(-1));
+console.log(last.indexOf(Math.max(...last)));
+worker.dispose();
+console.log("done");`,
+);
+const expected = inNode[0].split(" ").at(-1);
+if (inWorker.join() !== expected) fail(`a worker of such a page said ${inWorker} instead of ${expected}`);
+console.log("a worker of such a page does as well");
+
 const cjs = project("cjs", "commonjs", tarballs);
 writeFileSync(
   join(cjs, "main.cjs"),

@@ -16,6 +16,8 @@ const TYPES = {
 /** The import map that docs/browser.md shows. */
 const IMPORTS = {
   hooklens: "./node_modules/hooklens/dist/browser.js",
+  "hooklens/worker": "./node_modules/hooklens/dist/worker.js",
+  birpc: "./node_modules/birpc/dist/index.mjs",
   "@huggingface/tokenizers": "./node_modules/@huggingface/tokenizers/dist/tokenizers.mjs",
 };
 

@@ -76,11 +76,15 @@ export function buildWasm() {
 export function buildLibrary() {
   once(
     "library",
-    { inputs: ["ts", "tsconfig.json", "tsconfig.build.json"], outputs: ["dist/index.js"] },
+    {
+      inputs: ["ts", "tsconfig.json", "tsconfig.build.json", "scripts/build-worker.mjs"],
+      outputs: ["dist/index.js", "dist/worker/main-browser.js"],
+    },
     () => {
       // What a module that is gone compiled to must not be packed.
       rmSync(join(root, "dist"), { recursive: true, force: true });
       run("Compiling TypeScript", "node", ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"]);
+      run("Bundling the worker's script", "node", ["scripts/build-worker.mjs"]);
     },
   );
 }

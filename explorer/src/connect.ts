@@ -1,36 +1,52 @@
 /** The page's end of the worker. */
 
 import { type BirpcReturn, createBirpc } from "birpc";
-import type { Progress } from "hooklens";
+import type { LoadProgress } from "hooklens";
 import type { Experiment } from "./experiment.ts";
 import type { Findings, ModelFacts } from "./laboratory.ts";
-import type { Listener, Outcome, Service } from "./worker.ts";
+import type { ModelChoice } from "./model-choice.ts";
+import type { Kept, Listener, Outcome, Service } from "./worker.ts";
 
 function unpacked<T>(outcome: Outcome<T>): T {
   if (outcome.ok) return outcome.value;
-  throw new Error(outcome.message);
+  const half = ". In half precision, which “Another model” offers, weights take half as much.";
+  throw new Error(outcome.message + (outcome.code === "memory_limit" ? half : ""));
 }
+
+/** What a load ends with that nobody wants any more. */
+export class Cancelled extends Error {}
 
 /** What runs models for the page. */
 export interface Connection {
-  /** Loads a model; `onProgress` is told of bytes of weights. */
-  load(name: string, onProgress: (progress: Progress) => void): Promise<ModelFacts>;
+  /** Loads a model, in place of the one before; `onProgress` is told of bytes of weights. */
+  load(choice: ModelChoice, onProgress: (progress: LoadProgress) => void): Promise<ModelFacts>;
+  /** Ends what is being loaded or run with {@link Cancelled}, and lets the model go. */
+  cancel(): void;
   /** Runs an experiment on its model. */
   run(experiment: Experiment): Promise<Findings>;
+  /** The models that are kept on this device. */
+  kept(): Promise<readonly Kept[]>;
+  /** Deletes one of them. */
+  forget(source: string): Promise<void>;
 }
 
-/** A worker, and what ends calls that wait for it when it dies. */
+/** A worker, and what ends calls that wait for it when it ends. */
 interface Running {
   readonly ready: Promise<void>;
   readonly remote: BirpcReturn<Service, Listener>;
   readonly died: Promise<never>;
+  end(reason: Error): void;
 }
 
-/** Starts a worker. One that dies fails the calls that wait for it, and the next call starts another. */
+/**
+ * Starts a worker when it is first needed. One that dies fails the calls that wait for it, and the next call starts
+ * another. Each has one model in its life: the memory of WebAssembly never shrinks, and a load ends with its worker.
+ */
 export function connect(): Connection {
   let running: Running | null = null;
+  let chosen: ModelChoice | null = null;
   let loaded: string | null = null;
-  let tell: (progress: Progress) => void = () => undefined;
+  let tell: (progress: LoadProgress) => void = () => undefined;
 
   const start = (): Running => {
     if (running !== null) return running;
@@ -47,16 +63,24 @@ export function connect(): Connection {
         timeout: -1,
       },
     );
+    let fail: (reason: Error) => void = () => undefined;
     const died = new Promise<never>((_, reject) => {
-      worker.addEventListener("error", (event) => {
-        worker.terminate();
-        [running, loaded] = [null, null];
-        reject(new Error(`The worker that runs the model ended: ${event.message || "it could not start"}`));
-      });
+      fail = reject;
     });
     // Without a call in progress nobody waits for it.
     died.catch(() => undefined);
-    running = { ready, remote, died };
+    const end = (reason: Error) => {
+      worker.terminate();
+      [running, chosen] = [null, null];
+      fail(reason);
+    };
+    worker.addEventListener("error", (event) => {
+      const again = chosen;
+      end(new Error(`The worker that runs the model ended: ${event.message || "it could not start"}`));
+      chosen = again;
+      loaded = null;
+    });
+    running = { ready, remote, died, end };
     return running;
   };
   const call = async <T>(ask: (remote: Running["remote"]) => Promise<Outcome<T>>): Promise<T> => {
@@ -64,19 +88,27 @@ export function connect(): Connection {
     await Promise.race([ready, died]);
     return unpacked(await Promise.race([ask(remote), died]));
   };
-  const load = async (name: string, onProgress: (progress: Progress) => void): Promise<ModelFacts> => {
-    loaded = null;
-    tell = onProgress;
-    const facts = await call((remote) => remote.load(name));
-    loaded = name;
+  const load: Connection["load"] = async (choice, onProgress) => {
+    if (chosen !== null) running?.end(new Cancelled());
+    [chosen, loaded, tell] = [choice, null, onProgress];
+    const facts = await call((remote) => remote.load(choice));
+    loaded = choice.model;
     return facts;
   };
   return {
     load,
+    cancel: () => {
+      loaded = null;
+      running?.end(new Cancelled());
+    },
     run: async (experiment) => {
       // A worker that was started anew has no model yet.
-      if (loaded !== experiment.model) await load(experiment.model, () => undefined);
+      if (loaded !== experiment.model && chosen !== null) await load(chosen, () => undefined);
       return call((remote) => remote.run(experiment));
+    },
+    kept: () => call((remote) => remote.kept()),
+    forget: async (source) => {
+      await call((remote) => remote.forget(source));
     },
   };
 }

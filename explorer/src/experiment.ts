@@ -29,8 +29,10 @@ export interface Edit extends Target {
 /** Everything that decides what the page shows. */
 export interface Experiment {
   readonly version: 1;
-  /** As `HookedTransformer.fromPretrained` takes it. */
+  /** As `HookedTransformer.fromPretrained` takes it, or `local:` and the name of a folder that only its user has. */
   readonly model: string;
+  /** What weights are converted to; float32 if it is left out. */
+  readonly dtype?: "float16";
   readonly prompt: string;
   /** The second prompt, which `patch` takes activations from. */
   readonly source: string;
@@ -138,13 +140,15 @@ export function readExperiment(json: string): Experiment {
   }
   if (!isRecord(value)) throw new Error("expected an object with model, prompt, source and edits");
   if (value["version"] !== 1) throw new Error("'version' should be 1");
-  const edits = value["edits"];
+  const { edits, dtype } = value;
   if (!Array.isArray(edits) || edits.length > MOST_EDITS) {
     throw new Error(`'edits' should be a list of at most ${MOST_EDITS}`);
   }
+  if (dtype !== undefined && dtype !== "float16") throw new Error("'dtype' should be float16 or left out");
   return {
     version: 1,
     model: readText(value, "model"),
+    ...(dtype === undefined ? {} : { dtype }),
     prompt: readText(value, "prompt"),
     source: readText(value, "source"),
     edits: edits.map(readEdit),

@@ -1,6 +1,6 @@
-import type { Progress } from "hooklens";
+import type { LoadProgress } from "hooklens";
 import { html, type TemplateResult } from "lit";
-import { type Connection, connect } from "./connect.ts";
+import { Cancelled, type Connection, connect } from "./connect.ts";
 import {
   type Edit,
   type Experiment,
@@ -13,10 +13,22 @@ import {
 } from "./experiment.ts";
 import type { Findings, ModelFacts, Reading } from "./laboratory.ts";
 import { LightElement } from "./light-element.ts";
+import { droppedFiles } from "./local-files.ts";
+import {
+  BUILT_IN,
+  describeModel,
+  isBuiltIn,
+  isElsewhere,
+  isLocal,
+  type Local,
+  type ModelChoice,
+  normalizedModel,
+} from "./model-choice.ts";
 import type { HeadGrid } from "./parts/head-grid.ts";
 import type { LargePattern } from "./parts/large-pattern.ts";
 import { strongestOf } from "./parts/pattern.ts";
 import type { View } from "./show.ts";
+import type { Kept } from "./worker.ts";
 
 const START: Experiment = {
   version: 1,
@@ -26,13 +38,14 @@ const START: Experiment = {
   edits: [],
 };
 
-const MODELS: readonly (readonly [name: string, about: string])[] = [
-  ["builtin:tiny", "tiny: a GPT-2 of 4 layers that read one book"],
-  ["builtin:induction", "induction: 2 layers of attention alone"],
-];
-
 /** How long typing may pause before the prompt is run, in milliseconds. */
 const PATIENCE = 350;
+
+/** How long something may take before the page says that it is busy, in milliseconds. */
+const UNNOTICED = 400;
+
+/** Why a model is not loaded by itself: nobody has said that it may be fetched, or its files have to be chosen. */
+type Wanting = "permission" | "files";
 
 /** The page: what is asked, and what came of it. */
 export class Explorer extends LightElement {
@@ -46,6 +59,12 @@ export class Explorer extends LightElement {
     status: { state: true },
     problem: { state: true },
     progress: { state: true },
+    wanting: { state: true },
+    kept: { state: true },
+    busy: { state: true },
+    dragging: { state: true },
+    damaged: { state: true },
+    choosing: { state: true },
   };
   declare experiment: Experiment;
   declare facts: ModelFacts | null;
@@ -56,14 +75,28 @@ export class Explorer extends LightElement {
   /** Said to those who do not see the page. */
   declare status: string;
   declare problem: string;
-  declare progress: Progress | null;
+  declare progress: LoadProgress | null;
+  declare wanting: Wanting | null;
+  declare kept: readonly Kept[];
+  declare busy: boolean;
+  declare dragging: boolean;
+  /** What is wrong with the link, until something is asked. */
+  declare damaged: string;
+  /** Whether models beside the built-in ones are offered. */
+  declare choosing: boolean;
 
   readonly #connection: Connection = connect();
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** What is wrong with the link, until something is asked. */
-  #link = "";
   #running = false;
   #again = false;
+  #busy: ReturnType<typeof setTimeout> | undefined;
+  /** What is loaded, and what could not be: it is not tried again unless someone says so. */
+  #loaded = "";
+  #failed = "";
+  /** Files of this device that were chosen in this visit, by the names of their models. */
+  readonly #local = new Map<string, Local>();
+  /** Addresses that someone entered or agreed to in this visit. */
+  readonly #allowed = new Set<string>();
   /** The last head that was chosen: its pattern is the large one. */
   #head: Required<Pick<Target, "layer" | "head">> = { layer: 0, head: 0 };
 
@@ -78,11 +111,18 @@ export class Explorer extends LightElement {
     this.status = "";
     this.problem = "";
     this.progress = null;
+    this.wanting = null;
+    this.kept = [];
+    this.busy = false;
+    this.dragging = false;
+    this.damaged = "";
+    this.choosing = false;
   }
 
   override connectedCallback(): void {
     super.connectedCallback();
     this.#readHash();
+    for (const [kind, hear] of this.#drops) globalThis.addEventListener(kind, hear);
     globalThis.addEventListener("hashchange", this.#readHashAgain);
     this.#scheme.addEventListener("change", this.#redraw);
     void this.#update();
@@ -92,7 +132,33 @@ export class Explorer extends LightElement {
     super.disconnectedCallback();
     globalThis.removeEventListener("hashchange", this.#readHashAgain);
     this.#scheme.removeEventListener("change", this.#redraw);
+    for (const [kind, hear] of this.#drops) globalThis.removeEventListener(kind, hear);
   }
+
+  readonly #drag = (event: DragEvent) => {
+    if (event.dataTransfer?.types.includes("Files") !== true) return;
+    event.preventDefault();
+    this.dragging = event.type !== "dragleave" || event.relatedTarget !== null;
+  };
+  readonly #drop = (event: DragEvent) => {
+    if (event.dataTransfer?.types.includes("Files") !== true) return;
+    event.preventDefault();
+    this.dragging = false;
+    droppedFiles(event.dataTransfer).then(
+      (choice) => {
+        if (choice !== null) this.#useModel(choice);
+      },
+      (error: unknown) => {
+        this.problem = `What was dropped cannot be read: ${messageOf(error)}`;
+      },
+    );
+  };
+  readonly #drops = [
+    ["dragenter", this.#drag],
+    ["dragover", this.#drag],
+    ["dragleave", this.#drag],
+    ["drop", this.#drop],
+  ] as const;
 
   readonly #scheme = globalThis.matchMedia("(prefers-color-scheme: dark)");
   readonly #redraw = () => {
@@ -107,20 +173,65 @@ export class Explorer extends LightElement {
   };
 
   #readHash(): void {
+    this.damaged = "";
     if (globalThis.location.hash.length < 2) return;
     try {
-      this.experiment = fromHash(globalThis.location.hash);
+      const asked = fromHash(globalThis.location.hash);
+      this.experiment = { ...asked, model: normalizedModel(asked.model, document.baseURI) };
     } catch (error) {
-      this.#link = `This link cannot be read: ${messageOf(error)}. This is what the page begins with.`;
+      this.damaged = `This link cannot be read: ${messageOf(error).replace(/\.$/, "")}. This is what the page begins with.`;
     }
   }
 
   /** Asks something else, at once or when typing pauses. */
   #ask(change: Partial<Experiment>, wait = 0): void {
+    this.damaged = "";
     this.experiment = { ...this.experiment, ...change };
-    this.#link = "";
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.#update(), wait);
+  }
+
+  /** Asks the same of another model; what is being loaded is not wanted any more. */
+  #useModel({ model, half, local }: ModelChoice): void {
+    if (local !== undefined) this.#local.set(model, local);
+    this.#allowed.add(model);
+    this.#failed = "";
+    if (local !== undefined || keyOf(model, half) !== this.#loaded) {
+      this.#loaded = "";
+      this.#connection.cancel();
+    }
+    const { dtype: _, ...others } = this.experiment;
+    this.experiment = { ...others, model, edits: [], ...(half ? { dtype: "float16" as const } : {}) };
+    this.#ask({});
+  }
+
+  #tryAgain(): void {
+    this.#failed = "";
+    this.#allowed.add(this.experiment.model);
+    this.#ask({});
+  }
+
+  /** Whether a model may be loaded without asking first. */
+  async #wants(model: string): Promise<Wanting | null> {
+    if (isLocal(model)) return this.#local.has(model) ? null : "files";
+    if (this.#allowed.has(model) || !isElsewhere(model, document.baseURI)) return null;
+    await this.#list();
+    return this.kept.some(({ source }) => source === model) ? null : "permission";
+  }
+
+  /** What is kept on this device; without storage that is nothing. */
+  async #list(): Promise<void> {
+    this.kept = await this.#connection.kept().catch(() => []);
+  }
+
+  async #forget(source: string): Promise<void> {
+    try {
+      await this.#connection.forget(source);
+      this.status = `${describeModel(source)} is deleted from this device.`;
+    } catch (error) {
+      this.problem = messageOf(error);
+    }
+    await this.#list();
   }
 
   /** Runs what is asked now; while that runs, what is asked meanwhile is remembered. */
@@ -131,35 +242,60 @@ export class Explorer extends LightElement {
     }
     this.#running = true;
     const { experiment } = this;
+    const key = keyOf(experiment.model, experiment.dtype !== undefined);
+    this.#busy = setTimeout(() => {
+      this.busy = true;
+    }, UNNOTICED);
     try {
-      if (this.facts?.name !== experiment.model) await this.#load(experiment.model);
+      if (this.#loaded !== key && !(await this.#load(experiment, key))) return;
       this.findings = await this.#connection.run(experiment);
       if (this.position !== null && this.position >= this.findings.tokens.length) this.position = null;
       this.view = this.findings.edited === null ? "plain" : this.view === "plain" ? "edited" : this.view;
-      this.problem = this.#link;
+      this.problem = "";
       this.status = statusOf(this.findings);
       globalThis.history.replaceState(null, "", `#${toHash(experiment)}`);
     } catch (error) {
-      this.problem = messageOf(error);
+      if (!(error instanceof Cancelled)) this.problem = messageOf(error);
+      else if (this.experiment === experiment) this.problem = "Loading was cancelled.";
     } finally {
+      clearTimeout(this.#busy);
       this.#running = false;
       this.progress = null;
+      this.busy = false;
+      const again = this.#again;
+      this.#again = false;
+      if (again) void this.#update();
     }
-    if (!this.#again) return;
-    this.#again = false;
-    await this.#update();
   }
 
-  async #load(name: string): Promise<void> {
+  /** Loads the model of an experiment; false if that has to wait for someone. */
+  async #load({ model, dtype }: Experiment, key: string): Promise<boolean> {
+    if (this.#failed === key) return false;
+    this.#loaded = "";
     this.facts = null;
     this.findings = null;
+    this.wanting = await this.#wants(model);
+    if (this.wanting === "files") this.choosing = true;
+    this.problem = "";
+    if (this.wanting !== null) return false;
     this.status = "Loading the model";
-    this.facts = await this.#connection.load(name, (progress) => {
+    this.#failed = key;
+    const local = this.#local.get(model);
+    const choice = { model, half: dtype !== undefined, ...(local === undefined ? {} : { local }) };
+    let told = 0;
+    this.facts = await this.#connection.load(choice, (progress) => {
       this.progress = progress;
+      const quarter = Math.floor((4 * progress.done) / Math.max(1, progress.total));
+      if (quarter > told && quarter < 4) this.status = `Loading the model, ${25 * quarter} %`;
+      told = Math.max(told, quarter);
     });
+    this.#failed = "";
+    this.#loaded = key;
     this.#head = { layer: 0, head: 0 };
     this.target = { part: "head", layer: 0, head: 0 };
     this.position = null;
+    void this.#list();
+    return true;
   }
 
   #choose(target: Target): void {
@@ -186,9 +322,11 @@ export class Explorer extends LightElement {
 
   async #import(file: File): Promise<void> {
     try {
-      this.#ask(readExperiment(await file.text()));
+      const asked = readExperiment(await file.text());
+      this.experiment = { ...asked, model: normalizedModel(asked.model, document.baseURI) };
+      this.#ask({});
     } catch (error) {
-      this.problem = `${file.name}: ${messageOf(error)}.`;
+      this.problem = `${file.name}: ${messageOf(error).replace(/\.$/, "")}.`;
     }
   }
 
@@ -211,39 +349,66 @@ export class Explorer extends LightElement {
 
   protected override render(): TemplateResult {
     const { experiment, findings, facts } = this;
-    return html`<header>
+    return html`${this.dragging ? html`<p class="drop" aria-hidden="true">Drop a model’s folder or files: they are read here and sent nowhere.</p>` : ""}
+      <header>
         <h1>hooklens explorer</h1>
         <p class="soft">A language model that runs in this page. Nothing that you type leaves it.</p>
       </header>
       <main>
         <section aria-labelledby="ask-title">
           <h2 id="ask-title">Prompt</h2>
+          ${this.busy && facts !== null ? html`<p class="busy" aria-hidden="true">running…</p>` : ""}
           ${this.#form()}
           <p role="status" class="hidden">${this.status}</p>
+          ${this.damaged === "" ? "" : html`<p role="alert" class="problem">${this.damaged}</p>`}
           ${this.problem === "" ? "" : html`<p role="alert" class="problem">${this.problem}</p>`}
-          ${facts === null && this.problem === "" ? this.#loading() : ""}
+          ${facts === null ? this.#unloaded() : ""}
         </section>
         ${findings === null || facts === null ? "" : this.#results(findings, facts)}
       </main>
-      <footer class="soft">${facts === null ? "" : html`${experiment.model}: ${facts.layers} layers × ${facts.heads} heads, context ${facts.context}, vocabulary ${facts.vocabulary}.`}</footer>`;
+      <footer class="soft">${facts === null ? "" : html`${isBuiltIn(experiment.model) ? experiment.model : describeModel(experiment.model)}: ${facts.layers} layers × ${facts.heads} heads, context ${facts.context}, vocabulary ${facts.vocabulary}${experiment.dtype === undefined ? "" : ", weights in half precision"}.`}</footer>`;
   }
 
-  #loading(): TemplateResult {
-    const { progress } = this;
-    return html`<p class="soft">Loading ${this.experiment.model}… <progress aria-label="Loading the model" max="1" .value=${progress === null ? 0 : progress.done / Math.max(1, progress.total)}></progress></p>`;
+  /** What is shown in the place of results while there is no model. */
+  #unloaded(): TemplateResult {
+    const { model } = this.experiment;
+    const name = describeModel(model);
+    if (this.wanting === "files") {
+      return html`<p class="notice">This experiment is about the model <b>${name}</b>, which a link cannot carry. Open its folder under “Another model”, or choose one of the list.</p>`;
+    }
+    if (this.wanting === "permission") {
+      return html`<div class="notice"><p>This experiment uses the model at <b>${model}</b>. Nothing has been fetched from there yet.</p>
+        <button type="button" @click=${() => this.#tryAgain()}>Load it</button></div>`;
+    }
+    if (this.problem !== "") {
+      return html`<p><button type="button" @click=${() => this.#tryAgain()}>Try again</button></p>`;
+    }
+    return html`<hl-load-progress .name=${name} .progress=${this.progress} @cancel=${() => this.#connection.cancel()}></hl-load-progress>`;
   }
 
   #form(): TemplateResult {
-    const { model, prompt, source } = this.experiment;
+    const { model, prompt, source, dtype } = this.experiment;
     const text = (key: "prompt" | "source") => (event: Event) =>
       this.#ask({ [key]: (event.target as HTMLTextAreaElement).value }, PATIENCE);
-    const known = MODELS.some(([name]) => name === model) ? MODELS : [...MODELS, [model, model] as const];
+    const known = isBuiltIn(model) ? BUILT_IN : [...BUILT_IN, [model, describeModel(model)] as const];
     return html`<div class="form">
       <label>Model
-        <select @change=${(event: Event) => this.#ask({ model: (event.target as HTMLSelectElement).value, edits: [] })}>
-          ${known.map(([name, about]) => html`<option value=${name} ?selected=${name === model}>${about}</option>`)}
+        <select @change=${(event: Event) => this.#useModel({ model: (event.target as HTMLSelectElement).value, half: false })}>
+          ${known.map(([name, about]) => html`<option value=${name} .selected=${name === model}>${about}</option>`)}
         </select>
       </label>
+      <details class="other" .open=${this.choosing} @toggle=${(event: Event) => {
+        this.choosing = (event.target as HTMLDetailsElement).open;
+      }}>
+        <summary>Another model</summary>
+        ${
+          this.choosing
+            ? html`<hl-model-chooser .kept=${this.kept} .half=${dtype !== undefined}
+                @choose=${(event: CustomEvent<ModelChoice>) => this.#useModel(event.detail)}
+                @forget=${(event: CustomEvent<string>) => void this.#forget(event.detail)}></hl-model-chooser>`
+            : ""
+        }
+      </details>
       <label>Prompt
         <textarea rows="2" spellcheck="false" maxlength="20000" .value=${prompt} @input=${text("prompt")}></textarea>
       </label>
@@ -327,8 +492,17 @@ export class Explorer extends LightElement {
   }
 }
 
+/** What one load differs by from another. */
+function keyOf(model: string, half: boolean): string {
+  return `${half ? "float16" : "float32"} ${model}`;
+}
+
+/** Longer messages list every weight that does not fit. */
+const LONGEST_MESSAGE = 700;
+
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const message = error instanceof Error ? error.message : String(error);
+  return message.length > LONGEST_MESSAGE ? `${message.slice(0, LONGEST_MESSAGE)}…` : message;
 }
 
 /** What changed, in a sentence. */

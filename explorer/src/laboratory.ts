@@ -6,7 +6,8 @@
 import {
   HookedTransformer,
   type Intervention,
-  type Progress,
+  type LoadOptions,
+  type ModelLocation,
   patchFrom,
   scale,
   set,
@@ -83,10 +84,20 @@ export class Laboratory {
   #name = "";
   #plain: { readonly prompt: string; readonly run: Run } | null = null;
 
-  /** Loads a model, in place of the one before. */
-  async load(name: string, onProgress?: (progress: Progress) => void): Promise<ModelFacts> {
-    const loaded = await HookedTransformer.fromPretrained(name, onProgress ? { onProgress } : {});
+  /**
+   * Loads a model, in place of the one before, which is let go first: there may not be room for both.
+   *
+   * @param name what experiments call it.
+   * @param location where it is, if its name does not say that.
+   */
+  async load(
+    name: string,
+    location: ModelLocation = name,
+    options: Pick<LoadOptions, "dtype" | "onProgress"> = {},
+  ): Promise<ModelFacts> {
     this.#model?.dispose();
+    this.#model = null;
+    const loaded = await HookedTransformer.fromPretrained(location, options);
     this.#model = loaded;
     this.#name = name;
     this.#plain = null;

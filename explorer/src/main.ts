@@ -6,6 +6,8 @@ import { EditPanel } from "./parts/edit-panel.ts";
 import { HeadGrid } from "./parts/head-grid.ts";
 import { LargePattern } from "./parts/large-pattern.ts";
 import { LensTable } from "./parts/lens-table.ts";
+import { LoadProgress } from "./parts/load-progress.ts";
+import { ModelChooser } from "./parts/model-chooser.ts";
 import { NextTokens } from "./parts/next-tokens.ts";
 import { NormChart } from "./parts/norm-chart.ts";
 import { TokenStrip } from "./parts/token-strip.ts";
@@ -17,6 +19,8 @@ customElements.define("hl-large-pattern", LargePattern);
 customElements.define("hl-lens-table", LensTable);
 customElements.define("hl-norm-chart", NormChart);
 customElements.define("hl-edit-panel", EditPanel);
+customElements.define("hl-model-chooser", ModelChooser);
+customElements.define("hl-load-progress", LoadProgress);
 customElements.define("hl-explorer", Explorer);
 
 // Without a service worker the page works as well, but not without a network.

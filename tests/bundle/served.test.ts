@@ -7,7 +7,8 @@ import { type Browser, chromium } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CHROMIUM_FLAGS, chromiumPath } from "../../scripts/chromium.mjs";
 import { MODELS, serve } from "../loading/server.ts";
-import { compile, hasWasm, project, withVite } from "./bundlers.ts";
+import { canServe } from "../support/serving.ts";
+import { compile, project, withVite } from "./bundlers.ts";
 
 const TYPES: Readonly<Record<string, string>> = {
   ".html": "text/html",
@@ -25,7 +26,7 @@ const OPEN_POLICY = POLICY.replace("connect-src 'self'", "connect-src 'self' htt
 
 const executablePath = chromiumPath();
 
-describe.skipIf(!hasWasm || executablePath === undefined)("in Chromium", () => {
+describe.runIf(canServe)("in Chromium", () => {
   let folder: string;
   let remove: (() => void) | undefined;
   let server: Server;

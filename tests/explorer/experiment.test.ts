@@ -24,6 +24,8 @@ const experiment: Experiment = {
 describe("experiments", () => {
   test("survive export and a link", () => {
     expect(readExperiment(writeExperiment(experiment))).toEqual(experiment);
+    const half: Experiment = { ...experiment, model: "https://example.org/gpt2/", dtype: "float16" };
+    expect(readExperiment(writeExperiment(half))).toEqual(half);
     expect(toHash(experiment)).toMatch(/^[\w-]+$/);
     expect(fromHash(`#${toHash(experiment)}`)).toEqual(experiment);
   });
@@ -41,6 +43,7 @@ describe("experiments", () => {
     ["another version", { ...experiment, version: 2 }, /'version' should be 1/],
     ["no prompt", { ...experiment, prompt: undefined }, /'prompt'/],
     ["a huge prompt", { ...experiment, prompt: "x".repeat(1e6) }, /at most/],
+    ["a dtype that the page lacks", { ...experiment, dtype: "int4" }, /'dtype'/],
     ["edits that are none", { ...experiment, edits: {} }, /'edits'/],
     ["too many edits", { ...experiment, edits: Array(1000).fill(edit) }, /at most 200/],
     ["a part that is none", { ...experiment, edits: [{ ...edit, part: "__proto__" }] }, /edit 0: 'part'/],

@@ -1,5 +1,7 @@
 // What the explorer page computes, on the engine of this process.
 
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Edit, Experiment } from "../../explorer/src/experiment.ts";
 import { Laboratory } from "../../explorer/src/laboratory.ts";
@@ -25,6 +27,40 @@ const asked = (...edits: Edit[]): Experiment => ({
 function probabilityOf(edits: readonly Edit[], id: number): number {
   return lab.run(asked(...edits)).next.find((change) => change.id === id)?.after ?? Number.NaN;
 }
+
+describe("a model of the user's", () => {
+  const files = () =>
+    ["config.json", "model.safetensors", "tokenizer.json"].map((name) => {
+      const blob = new Blob([readFileSync(join("models/tiny", name))]);
+      return { name, webkitRelativePath: `mine/${name}`, size: blob.size, slice: blob.slice.bind(blob) };
+    });
+
+  test("is run under its name, in half precision too, and tells how far it is", async () => {
+    const own = new Laboratory();
+    const expected = lab.run(asked()).next[0];
+    for (const dtype of ["float32", "float16"] as const) {
+      const progress: number[] = [];
+      const facts = await own.load("local:mine", files(), {
+        dtype,
+        onProgress: ({ done, total }) => progress.push(done / total),
+      });
+      expect(facts).toMatchObject({ name: "local:mine", layers: 4, heads: 4 });
+      expect(progress.at(-1)).toBe(1);
+      const [best] = own.run({ ...asked(), model: "local:mine" }).next;
+      expect(best?.text).toBe(expected?.text);
+      expect(best?.before).toBeCloseTo(expected?.before ?? -1, dtype === "float32" ? 6 : 2);
+    }
+  });
+
+  test("that cannot be loaded leaves none, and the next one can", async () => {
+    const own = new Laboratory();
+    await own.load("builtin:tiny");
+    await expect(own.load("local:mine", files().slice(1))).rejects.toMatchObject({ code: "missing_file" });
+    expect(() => own.run(asked())).toThrow(/not loaded/);
+    await own.load("builtin:tiny");
+    expect(own.run(asked()).next).toEqual(lab.run(asked()).next);
+  });
+});
 
 describe("an experiment", () => {
   test("without edits reads the prompt as the library does", () => {

@@ -5,7 +5,8 @@ import { createRequire } from "node:module";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { fromHash, readExperiment } from "../../explorer/src/experiment.ts";
-import { canServe, complaints, picture, type Served, servedPage } from "./page.ts";
+import { canServe } from "../support/serving.ts";
+import { complaints, picture, type Served, servedPage } from "./page.ts";
 
 let served: Served;
 beforeAll(async () => {

@@ -12,10 +12,6 @@ import { CHROMIUM_FLAGS, chromiumPath } from "../../scripts/chromium.mjs";
 
 const path = (name: string) => fileURLToPath(new URL(`../../${name}`, import.meta.url));
 
-/** Whether there is what a page takes. Where everything must be tested, lacking it is a failure. */
-export const canServe =
-  process.env["CI"] !== undefined || (chromiumPath() !== undefined && existsSync(path("wasm/hooklens.js")));
-
 const TYPES: Readonly<Record<string, string>> = {
   ".html": "text/html",
   ".js": "text/javascript",

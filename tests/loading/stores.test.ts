@@ -171,7 +171,7 @@ describe.each<StoreKind>(["opfs", "cache-storage"])("in %s", (cache) => {
         expect(warnings[0]).toMatch(
           /model\.safetensors.*cannot be stored.*(there is no room|QuotaExceededError)/,
         );
-        expect(warnings[0]).toContain(`gives this site ${bytes} bytes`);
+        expect(warnings[0]).toContain(`this site may keep ${bytes} bytes`);
         const files = (await storedModels()).flatMap((model) => model.files);
         expect(files).not.toContain("model.safetensors");
         vi.unstubAllGlobals();

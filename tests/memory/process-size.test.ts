@@ -1,7 +1,7 @@
-// How much memory of the system the process takes.
+// How much memory of the system the process takes, and what garbage collection gives back in the middle of a call.
 
-import { expect, test } from "vitest";
-import { HookedTransformer, tidy, zeros } from "../../ts/index.ts";
+import { expect, onTestFinished, test } from "vitest";
+import { HookedTransformer, memory, setMemoryLimit, tidy, zeros } from "../../ts/index.ts";
 
 const MIB = 2 ** 20;
 
@@ -39,4 +39,17 @@ test("30 models, each disposed before the next, take the memory of few", () => {
     model.forward([[3, 1, 4, 1]]).dispose();
   }
   expect(process.memoryUsage.rss() - before).toBeLessThan(10 * weights);
+});
+
+test("elements go out once what nobody refers to has made room", () => {
+  const x = zeros([4 * MIB]);
+  const limit = memory().bytes + 40 * MIB;
+  setMemoryLimit(limit);
+  onTestFinished(() => setMemoryLimit(0));
+  (() => {
+    for (let i = 0; i < 8; i++) zeros([MIB]);
+  })();
+  // Nothing was collected so far, and 16 MiB more do not fit.
+  expect(memory().bytes + 16 * MIB).toBeGreaterThan(limit);
+  expect(x.toFloat32Array().length).toBe(4 * MIB);
 });

@@ -149,18 +149,6 @@ describe("setMemoryLimit", () => {
     expect(zeros([MIB]).size).toBe(MIB);
   });
 
-  test("elements go out once what nobody refers to has made room", () => {
-    const x = zeros([4 * MIB]);
-    const limit = memory().bytes + 40 * MIB;
-    setMemoryLimit(limit);
-    (() => {
-      for (let i = 0; i < 8; i++) zeros([MIB]);
-    })();
-    // Nothing was collected so far, and 16 MiB more do not fit.
-    expect(memory().bytes + 16 * MIB).toBeGreaterThan(limit);
-    expect(x.toFloat32Array().length).toBe(4 * MIB);
-  });
-
   test("refuses what is no number of bytes", () => {
     expect(codeOf(() => setMemoryLimit(-1))).toBe("invalid_argument");
     expect(codeOf(() => setMemoryLimit(Number.NaN))).toBe("invalid_argument");

@@ -32,8 +32,10 @@ export interface ForwardOptions<
    */
   readonly prependBos?: boolean;
   /**
-   * Where shorter texts are filled up, or where given ids were: a run of padding tokens on the left is then no part of
-   * their text, as `getAttentionMask` says.
+   * Where shorter texts are filled up, or where given ids (with `startAtLayer`, those of `tokens`) were: a run of padding
+   * tokens there is then no part of their text, as `getAttentionMask` says. Left out, ids are looked at so only if the
+   * tokenizer pads on the left: what ends in padding tokens, which most models also end texts with, counts as text in the
+   * loss. In an empty `pastKvCache` it does not where another row ends otherwise.
    * @default the tokenizer's own
    */
   readonly paddingSide?: PaddingSide;
@@ -47,9 +49,9 @@ export interface ForwardOptions<
    * numbers count from the end, and what lies beyond an end means that end: 99 of 12 blocks runs them all.
    */
   readonly stopAtLayer?: Stop;
-  /** Token ids for the loss of a run that starts from a residual stream. */
+  /** Token ids for the loss of a run that starts from a residual stream, and for its mask, see `paddingSide`. */
   readonly tokens?: Tensor | Ids | null;
-  /** 1 for tokens and 0 for padding, `[batch, pos]`. */
+  /** 1 for tokens and 0 for padding, `[batch, pos]`. Left out, texts have their own, and ids that of `paddingSide`. */
   readonly attentionMask?: Tensor | readonly (readonly number[])[] | null;
   /**
    * What came before the input, from `createKvCache`: the input is run after it and added to it. The `attentionMask` may

@@ -76,7 +76,9 @@ export interface GenerateStreamOptions extends SamplingOptions {
    */
   readonly prependBos?: boolean;
   /**
-   * Where shorter texts are filled up. Only the left makes sense: rows go on from their last token.
+   * Where shorter texts are filled up, or where given ids were. Only the left makes sense: rows go on from their last
+   * token. Ids of several rows of which some end with padding tokens and others do not are refused, unless an
+   * `attentionMask` says what is text.
    * @default "left"
    */
   readonly paddingSide?: "left";

@@ -46,6 +46,7 @@ import {
   modelRequest,
 } from "./load-options.ts";
 import { loadModel } from "./loading.ts";
+import { filledOnRight, mayBeIds, paddingOf } from "./padded-ids.ts";
 import { chooseSource, type ModelLocation } from "./sources/choose-source.ts";
 import type { TransformerConfig } from "./transformer-config.ts";
 import { TransformerGeneration } from "./transformer-generation.ts";
@@ -410,11 +411,31 @@ export class HookedTransformer extends TransformerGeneration {
     return { tokens, attentionMask: this.#maskOfIds(tokens, options) };
   }
 
-  /** Where texts are filled up on the left, ids may have been: their positions then begin with the text. */
+  /**
+   * The mask of ids that were filled up: positions then begin with the text, and padding is no part of a loss. What a
+   * cache already holds says nothing about where its next tokens were filled up, unless the caller does; and what comes
+   * into an empty one will be looked at by later tokens, on the right too.
+   */
   #maskOfIds(tokens: Tensor, { attentionMask, pastKvCache, ...options }: ForwardOptions): Tokens | null {
-    const given = attentionMask !== undefined && attentionMask !== null;
-    if (given || (pastKvCache !== undefined && pastKvCache !== null) || tokens.rank !== 2) return null;
-    return tokens.dtype === "int64" ? this.leftPadding(tokens, options) : null;
+    if ((attentionMask !== undefined && attentionMask !== null) || !mayBeIds(tokens)) return null;
+    if (pastKvCache === undefined || pastKvCache === null || options.paddingSide !== undefined) {
+      return paddingOf(this, tokens, options);
+    }
+    if (cacheHandle(pastKvCache).length > 0) return null;
+    const onRight = this.tokenizer?.paddingSide === "right" && filledOnRight(this, tokens, options) !== null;
+    return paddingOf(this, tokens, onRight ? { ...options, paddingSide: "right" } : options);
+  }
+
+  /** The mask of a residual stream, of which only its token ids can tell. */
+  #maskOfResidual(options: ForwardOptions): Tokens | null {
+    const { tokens, paddingSide, attentionMask } = options;
+    if (tokens !== undefined && tokens !== null) return this.#maskOfIds(asIds(tokens), options);
+    if (paddingSide === undefined || (attentionMask !== undefined && attentionMask !== null)) return null;
+    throw hooklensError(
+      "invalid_argument",
+      "paddingSide: with startAtLayer only token ids can tell where the padding is; give them as tokens, or attentionMask",
+      { option: "paddingSide" },
+    );
   }
 
   #request(input: ModelInput, options: ForwardOptions): ForwardRequest {
@@ -443,7 +464,8 @@ export class HookedTransformer extends TransformerGeneration {
       );
     }
     const main: EngineTensor = handleOf(batch?.tokens ?? (input as Tensor));
-    const mask = options.attentionMask ?? batch?.attentionMask;
+    const mask =
+      options.attentionMask ?? (batch === null ? this.#maskOfResidual(options) : batch.attentionMask);
     return {
       input: main,
       returnType: returnType ?? "none",

@@ -20,6 +20,7 @@ import {
   type GenerationStep,
 } from "./generate-options.ts";
 import { KeyValueCache, type KeyValueCacheOptions } from "./key-value-cache.ts";
+import { filledOnRight, mayBeIds, paddingOf } from "./padded-ids.ts";
 import { TextRow } from "./text-rows.ts";
 import { TransformerText, textsOf } from "./transformer-text.ts";
 
@@ -189,9 +190,15 @@ export abstract class TransformerGeneration extends TransformerText {
     const tokens = isTensor(input) ? (input as Tokens) : fromIds(input as Ids);
     if (attentionMask !== undefined) return { tokens, attentionMask: fromMask(attentionMask) as Tokens };
     // As in a forward: where texts are filled up on the left, ids may have been.
-    const maybe = tokens.rank === 2 && tokens.dtype === "int64";
     const how = { ...choice, ...(paddingSide === undefined ? {} : { paddingSide }) };
-    return { tokens, attentionMask: maybe ? this.leftPadding(tokens, how) : null };
+    if (!mayBeIds(tokens)) return { tokens, attentionMask: null };
+    const row = filledOnRight(this, tokens, how);
+    if (row === null) return { tokens, attentionMask: paddingOf(this, tokens, how) };
+    throw hooklensError(
+      "invalid_argument",
+      `row ${row} ends with padding tokens; rows go on from their last token, so give texts, or ids padded on the left (toTokens with paddingSide: 'left') and paddingSide: 'left' here; where these tokens are meant as text, say so with an attentionMask of ones`,
+      { row },
+    );
   }
 
   /** What ends rows, and what fills them up afterwards. */

@@ -7,9 +7,10 @@ import { describe, isTensor } from "../tensor/base.ts";
 import { tensor } from "../tensor/create.ts";
 import { checkOptionKeys } from "../tensor/option-keys.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { attentionMaskOf, type PaddingRules } from "../text/attention-mask.ts";
+import { attentionMaskOf } from "../text/attention-mask.ts";
 import { type Batch, fromIds, fromTexts, type Ids, idsOf, type Tokens } from "../text/batch.ts";
 import type { PaddingSide, Tokenizer } from "../text/tokenizer.ts";
+import { checkSide, paddingRules } from "./padded-ids.ts";
 import { TransformerModules } from "./transformer-modules.ts";
 
 /** How texts become tokens. */
@@ -92,32 +93,8 @@ export abstract class TransformerText extends TransformerModules {
   getAttentionMask(tokens: Tensor | Ids, options: Omit<ToTokensOptions, "truncate"> = {}): Tokens {
     checkOptionKeys("getAttentionMask", options, ["prependBos", "paddingSide"]);
     const { rows } = idsOf(tokens);
-    const { padId, bosId, ...how } = this.#padding(options);
-    if (padId === null) return fromIds(rows.map((row) => row.map(() => 1)));
-    return fromIds(rows.map((row) => attentionMaskOf(row, { padId, bosId, ...how })));
-  }
-
-  /**
-   * The mask of ids that were filled up on the left; null where none were, or nobody says that they may have been. @internal
-   */
-  protected leftPadding(tokens: Tensor | Ids, options: ToTokensOptions): Tokens | null {
-    if (this.tokenizer === null) return null;
-    const { padId, bosId, prependBos, paddingSide } = this.#padding(options);
-    if (paddingSide !== "left" || padId === null) return null;
-    const { rows } = idsOf(tokens);
-    const masks = rows.map((row) => attentionMaskOf(row, { padId, bosId, prependBos, paddingSide }));
-    return masks.every((row) => row[0] !== 0) ? null : fromIds(masks);
-  }
-
-  #padding({ prependBos, paddingSide }: ToTokensOptions): Omit<PaddingRules, "padId"> & {
-    readonly padId: number | null;
-  } {
-    const tokenizer = this.needTokenizer();
-    const { padId, bosId } = tokenizer;
-    checkFlags({ prependBos });
-    const side = paddingSide ?? tokenizer.paddingSide;
-    checkSide(side);
-    return { padId, bosId, prependBos: prependBos ?? this.cfg.default_prepend_bos, paddingSide: side };
+    const rules = paddingRules(this.needTokenizer(), this.cfg, options);
+    return fromIds(rows.map((row) => (rules === null ? row.map(() => 1) : attentionMaskOf(row, rules))));
   }
 
   /** Token ids `[batch, pos]` of one text or several. */
@@ -284,14 +261,6 @@ export abstract class TransformerText extends TransformerModules {
       ? directions.reshape([rows.length, rows[0]?.length ?? 0, this.cfg.d_model])
       : directions;
   }
-}
-
-function checkSide(paddingSide: unknown): void {
-  if (paddingSide === "left" || paddingSide === "right") return;
-  throw hooklensError(
-    "invalid_argument",
-    `paddingSide: expected 'left' or 'right', got ${describe(paddingSide)}`,
-  );
 }
 
 function isListOfRows(

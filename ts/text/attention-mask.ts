@@ -34,3 +34,19 @@ export function attentionMaskOf(
   const start = hasBos && text > 0 ? text - 1 : text;
   return row.map((_, at) => Number(at >= start));
 }
+
+/**
+ * The first row that was filled up on the right, as far as ids can tell: it ends in padding, and another row, which must
+ * be the longest, does not. Null if there is none; where every row ends so, or one stands alone, that is what was meant.
+ */
+export function rowFilledOnRight(rows: readonly (readonly number[])[], rules: PaddingRules): number | null {
+  const { padId, bosId, prependBos, paddingSide } = rules;
+  const endsSo = (row: readonly number[]) => row.at(-1) === padId;
+  const width = rows[0]?.length ?? 0;
+  if (width < 2 || rows.every(endsSo)) return null;
+  // Of an empty text, filled up on the left, the last is its beginning.
+  const isEmptyText = (row: readonly number[]) =>
+    paddingSide === "left" && prependBos && bosId === padId && row.every((id) => id === padId);
+  const found = rows.findIndex((row) => endsSo(row) && !isEmptyText(row));
+  return found < 0 ? null : found;
+}

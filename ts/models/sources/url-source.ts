@@ -99,6 +99,14 @@ function changed(url: string): HooklensError {
   });
 }
 
+function notContinued(url: string): HooklensError {
+  return downloadFailed(
+    url,
+    "the download broke off, and was not begun again because the server says of no file which version it is " +
+      "(an ETag or a time of change, which another site has to let pages see)",
+  );
+}
+
 class UrlConnector implements Connector {
   readonly location: string;
   readonly #options: HttpOptions;
@@ -156,7 +164,7 @@ class UrlConnector implements Connector {
     const isUnsafe = same === null && response.status !== 206 && !isChecked;
     if (same === false || isUnsafe) {
       await dismissed(response);
-      throw changed(this.location);
+      throw same === false ? changed(this.location) : notContinued(this.location);
     }
     if (response.status !== 206) this.#seekable = false;
     return this.connectionOf(response, from);

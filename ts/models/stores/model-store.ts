@@ -201,7 +201,9 @@ export class ModelStore {
     this.#warned = true;
     const { usage, quota } = (await this.#estimate?.().catch(() => undefined)) ?? {};
     const room =
-      quota === undefined ? "" : `; the browser gives this site ${quota} bytes, of which ${usage} are used`;
+      quota === undefined
+        ? ""
+        : `; the browser says that this site may keep ${quota} bytes and keeps ${usage}`;
     const bytes = size === null || size === 0 ? "" : ` (${size} bytes)`;
     const why = error === null ? "there is no room" : problem(error);
     warn(
