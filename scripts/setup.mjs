@@ -5,8 +5,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { installChromium } from "./chromium.mjs";
-import { fail, isDone, once, root, run } from "./steps.mjs";
-import { wasmToolchain } from "./wasm-toolchain.mjs";
+import { fail, once, root, run } from "./steps.mjs";
 
 const [major] = process.versions.node.split(".");
 if (Number(major) < 20) fail(`Node 20 or newer is needed, this is ${process.version}`);
@@ -105,23 +104,26 @@ function inProcess(part) {
   return new Promise((done) => child.once("close", (code) => done(code === 0)));
 }
 
-/** Everything that tests in a browser take as well; false where that cannot be had, which it says. */
-export async function setupPages() {
-  // They come from other places than what is installed here, and are compiled beside it.
-  const tools = inProcess("tools");
-  setup();
-  return (await tools) && inProcess("wasm");
+/**
+ * Begins to get what tests in a browser take besides: Chromium, and the engine for pages. Much of that is downloading, and
+ * linking with a single thread, so that other work goes on beside it. Resolves to false where something cannot be had, which
+ * was said.
+ */
+export function startPages() {
+  return inProcess("browser");
 }
 
 const PARTS = {
   all: setup,
-  tools: () => {
+  browser: () => {
     installChromium();
-    if (!isDone("wasm", wasmStep())) wasmToolchain();
+    buildWasm();
   },
   wasm: buildWasm,
   pages: async () => {
-    if (!(await setupPages())) fail("the library runs in Node, but its tests in pages cannot: see above");
+    const ready = startPages();
+    setup();
+    if (!(await ready)) fail("the library runs in Node, but its tests in pages cannot: see above");
   },
 };
 

@@ -60,7 +60,7 @@ const stampOf = (name) => join(root, ".cache", `${name}.stamp`);
  * @param {string} name file name of the stamp
  * @param {{ inputs: string[], outputs: string[], extra?: string }} about
  */
-export function isDone(name, about) {
+function isDone(name, about) {
   const stamp = stampOf(name);
   const same = existsSync(stamp) && readFileSync(stamp, "utf8") === stateOf(about);
   return same && about.outputs.every((path) => existsSync(join(root, path)));

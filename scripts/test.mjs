@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setup, setupPages } from "./setup.mjs";
+import { setup, startPages } from "./setup.mjs";
 import { root } from "./steps.mjs";
 
 const filters = process.argv.slice(2);
@@ -60,11 +60,12 @@ function browserTests(ready) {
 }
 
 const whole = filters.length === 0;
-const pages = whole && (await setupPages());
+const pages = whole ? startPages() : undefined;
+setup();
 if (whole) cargoTests();
-else setup();
+const ready = await pages;
 vitestTests();
-if (whole) browserTests(pages);
+if (whole) browserTests(ready);
 writeFileSync(join(root, ".cache", "test-counts.json"), JSON.stringify(counts));
 console.log(`\n${counts.passed} passed, ${counts.failed} failed`);
 process.exit(counts.failed === 0 ? 0 : 1);

@@ -24,7 +24,7 @@ import { OURS, SHARED } from "./workloads.ts";
 
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 const quick = process.argv.includes("--quick");
-const rounds = quick ? 3 : 15;
+const rounds = quick ? 3 : 11;
 const several = Number(process.env["BENCH_THREADS"] ?? Math.min(4, availableParallelism()));
 const wasm = path("../../wasm");
 const step = (what: string) => console.error(`${what} …`);

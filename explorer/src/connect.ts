@@ -32,7 +32,7 @@ export interface Connection {
 
 /** A worker, and what ends calls that wait for it when it ends. */
 interface Running {
-  readonly ready: Promise<void>;
+  readonly ready: Promise<unknown>;
   readonly remote: BirpcReturn<Service, Listener>;
   readonly died: Promise<never>;
   end(reason: Error): void;
@@ -51,12 +51,12 @@ export function connect(): Connection {
   const start = (): Running => {
     if (running !== null) return running;
     const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-    let hears: () => void = () => undefined;
-    const ready = new Promise<void>((resolve) => {
+    let hears: (lock: string | null) => void = () => undefined;
+    const ready = new Promise<string | null>((resolve) => {
       hears = resolve;
     });
     const remote = createBirpc<Service, Listener>(
-      { progress: (progress) => tell(progress), ready: () => hears() },
+      { progress: (progress) => tell(progress), ready: (lock) => hears(lock) },
       {
         post: (data) => worker.postMessage(data),
         on: (take) => worker.addEventListener("message", ({ data }) => take(data)),
@@ -69,16 +69,25 @@ export function connect(): Connection {
     });
     // Without a call in progress nobody waits for it.
     died.catch(() => undefined);
+    const watching = new AbortController();
     const end = (reason: Error) => {
+      watching.abort();
       worker.terminate();
       [running, chosen] = [null, null];
       fail(reason);
     };
-    worker.addEventListener("error", (event) => {
+    const lost = (why: string) => {
       const again = chosen;
-      end(new Error(`The worker that runs the model ended: ${event.message || "it could not start"}`));
+      end(new Error(`The worker that runs the model ended: ${why}`));
       chosen = again;
       loaded = null;
+    };
+    worker.addEventListener("error", (event) => lost(event.message || "it could not start"));
+    void ready.then((lock) => {
+      if (lock === null) return;
+      const { signal } = watching;
+      const why = "the browser ended it, perhaps for want of memory";
+      navigator.locks.request(lock, { signal }, () => lost(why)).catch(() => undefined);
     });
     running = { ready, remote, died, end };
     return running;

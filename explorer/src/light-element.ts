@@ -7,21 +7,23 @@ export class LightElement extends LitElement {
   }
 }
 
-/** Moves the focus among the buttons of a group with the arrow keys, in rows of `width`. */
-export function walk(event: KeyboardEvent, group: HTMLElement, width: number): void {
+/**
+ * Moves the focus among the buttons of a group with the arrow keys, in rows of `width`; `above` so many are over the first
+ * row.
+ */
+export function walk(event: KeyboardEvent, group: HTMLElement, width: number, above = 0): void {
   const all = [...group.querySelectorAll<HTMLButtonElement>("button[data-walk]")];
   const at = all.indexOf(event.target as HTMLButtonElement);
-  const steps: Readonly<Record<string, number>> = {
-    ArrowLeft: -1,
-    ArrowRight: 1,
-    ArrowUp: -width,
-    ArrowDown: width,
-    Home: -at,
-    End: all.length - 1 - at,
+  const places: Readonly<Record<string, number>> = {
+    ArrowLeft: at - 1,
+    ArrowRight: at + 1,
+    ArrowUp: at >= above && at - width < above ? above - 1 : at - width,
+    ArrowDown: at < above ? above : at + width,
+    Home: 0,
+    End: all.length - 1,
   };
-  const step = steps[event.key];
-  const next = step === undefined ? undefined : all[at + step];
-  if (at < 0 || step === undefined) return;
+  const place = places[event.key];
+  if (at < 0 || place === undefined) return;
   event.preventDefault();
-  next?.focus();
+  all[place]?.focus();
 }

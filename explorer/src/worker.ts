@@ -39,8 +39,11 @@ export interface Service {
 /** What the page is told. */
 export interface Listener {
   progress(progress: LoadProgress): void;
-  /** The worker hears from now on: what was said while its engine started may be lost. */
-  ready(): void;
+  /**
+   * The worker hears from now on: what was said while its engine started may be lost. It has `lock` as long as it lives;
+   * null where there are no locks.
+   */
+  ready(lock: string | null): void;
 }
 
 async function outcome<T>(run: () => T | Promise<T>): Promise<Outcome<T>> {
@@ -84,4 +87,18 @@ const page = createBirpc<Listener, Service>(service, {
   timeout: -1,
 });
 
-void page.ready.asEvent();
+/** Takes a lock that is given back when this worker ends, whatever ends it: browsers tell pages in no other way. */
+async function heldLock(): Promise<string | null> {
+  const { locks } = navigator as { readonly locks?: LockManager };
+  if (locks === undefined) return null;
+  const name = `hooklens-explorer-${crypto.randomUUID()}`;
+  await new Promise<void>((held) => {
+    void locks.request(name, () => {
+      held();
+      return new Promise<never>(() => undefined);
+    });
+  });
+  return name;
+}
+
+void heldLock().then((lock) => page.ready.asEvent(lock));

@@ -1,11 +1,13 @@
 // Models that a visitor brings: from an address, of this device, by a link, in a real browser.
 
-import { readFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Experiment, fromHash, toHash } from "../../explorer/src/experiment.ts";
+import { HookedTransformer } from "../../ts/index.ts";
 import { MODELS, serve } from "../loading/server.ts";
 import { canServe } from "../support/serving.ts";
 import { complaints, picture, type Served, servedPage } from "./page.ts";
@@ -168,6 +170,46 @@ describe.runIf(canServe)("files of this device", () => {
       await files.setInputFiles(filesOf("tiny"));
       await footer(page, "files (of this device): 4 layers");
     }));
+
+  test("may have many heads, which are walked through from the embedding and back", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "hooklens-heads-"));
+    try {
+      const sizes = { n_layers: 2, d_model: 48, n_ctx: 32, d_head: 4, n_heads: 12, d_mlp: 96, d_vocab: 1024 };
+      using model = HookedTransformer.fromConfig({ ...sizes, act_fn: "gelu_new", seed: 0 });
+      writeFileSync(join(folder, "tl_config.json"), JSON.stringify(model.cfg));
+      cpSync(join(MODELS, "tiny/tokenizer.json"), join(folder, "tokenizer.json"));
+      await model.save(join(folder, "model.safetensors"));
+      const files = readdirSync(folder).map((name) => join(folder, name));
+      await visit(
+        async (page) => {
+          await answered(page);
+          await open(page);
+          await page.locator("input[name=files]").setInputFiles(files);
+          await footer(page, "files (of this device): 2 layers × 12 heads");
+          const at = () => page.evaluate("document.activeElement.getAttribute('aria-label')");
+          await page.getByRole("radio", { name: "embedding" }).focus();
+          const walked: unknown[] = [];
+          for (const key of ["ArrowDown", "ArrowRight", "ArrowDown", "ArrowUp", "ArrowUp", "End"]) {
+            await page.keyboard.press(key);
+            walked.push(await at());
+          }
+          expect(walked).toEqual([
+            "head 0.0",
+            "head 0.1",
+            "head 1.1",
+            "head 0.1",
+            "embedding",
+            "residual stream after block 1",
+          ]);
+          const sideways = "document.querySelector('hl-head-grid .scroll')";
+          expect(await page.evaluate(`${sideways}.scrollWidth <= ${sideways}.clientWidth`)).toBe(true);
+        },
+        { viewport: { width: 1280, height: 900 } },
+      );
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
 
   test("are run in half precision", () =>
     visit(async (page) => {

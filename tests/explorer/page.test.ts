@@ -161,6 +161,19 @@ describe.runIf(canServe)("the explorer's page", () => {
       expect(await best(page)).toBe("·three");
     }));
 
+  test("starts another worker when the browser ends the first", () =>
+    visit(async (page) => {
+      const [first] = page.workers();
+      const gone = page.workers().length;
+      await first?.evaluate("close()");
+      await expect.poll(() => page.workers().length).toBeLessThan(gone);
+      await page.getByRole("radio", { name: "head 1.0" }).click();
+      await page.getByRole("button", { name: "Zero" }).click();
+      await page.locator(".next .is").first().waitFor();
+      expect(await best(page)).toBe("·the");
+      expect(page.workers()).toHaveLength(1);
+    }));
+
   test("opens again without a network, and runs", async () => {
     const host = await served.another();
     const context = await served.browser.newContext();

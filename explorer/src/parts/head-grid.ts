@@ -50,7 +50,7 @@ export class HeadGrid extends LightElement {
     const layers = Array.from({ length: facts.layers }, (_, layer) => layer);
     const heads = Array.from({ length: facts.heads }, (_, head) => head);
     const width = heads.length + (facts.mlp ? 3 : 2);
-    return html`<div class="scroll"><table class="heads" role="radiogroup" aria-label="Heads and parts of the model" @keydown=${(event: KeyboardEvent) => walk(event, this, width)}>
+    return html`<div class="scroll"><table class="heads ${heads.length > 8 ? "many" : ""}" role="radiogroup" aria-label="Heads and parts of the model" @keydown=${(event: KeyboardEvent) => walk(event, this, width, 1)}>
       <tbody role="presentation">
         <tr role="presentation"><th role="presentation" class="soft">input</th><td role="presentation" colspan=${heads.length}>${this.#button({ part: "embedding", layer: 0 }, "embedding")}</td></tr>
         ${layers.map(
