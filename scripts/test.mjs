@@ -27,7 +27,7 @@ function cargoTests() {
   counts.failed += result.status === 0 ? 0 : Math.max(failed, 1);
 }
 
-function vitestTests(title = "vitest", options = []) {
+function vitestTests(title = "vitest", options = [], env = {}) {
   console.log(`\n== ${title} ==`);
   const report = join(root, ".cache", "vitest.json");
   mkdirSync(join(root, ".cache"), { recursive: true });
@@ -43,7 +43,7 @@ function vitestTests(title = "vitest", options = []) {
       ...options,
       ...filters,
     ],
-    { cwd: root, stdio: ["ignore", "inherit", "inherit"] },
+    { cwd: root, stdio: ["ignore", "inherit", "inherit"], env: { ...process.env, ...env } },
   );
   const { numPassedTests = 0, numFailedTests = 0 } = existsSync(report)
     ? JSON.parse(readFileSync(report, "utf8"))
@@ -52,10 +52,15 @@ function vitestTests(title = "vitest", options = []) {
   counts.failed += result.status === 0 ? numFailedTests : Math.max(numFailedTests, 1);
 }
 
-/** The same suites in Chromium, in a page and in a worker. */
+/** The same suites on WebAssembly: in this process, and in Chromium, in a page and in a worker. */
 function browserTests(ready) {
-  if (ready) return vitestTests("Chromium", ["--config", "vitest.browser.config.ts"]);
-  console.log("\n== Chromium ==\nFAILED: not run, because something is missing; set-up said what");
+  if (ready) {
+    vitestTests("vitest on WebAssembly", [], { HOOKLENS_ENGINE: "wasm" });
+    return vitestTests("Chromium", ["--config", "vitest.browser.config.ts"]);
+  }
+  console.log(
+    "\n== WebAssembly and Chromium ==\nFAILED: not run, because something is missing; set-up said what",
+  );
   counts.failed++;
 }
 

@@ -1,6 +1,8 @@
 /** A language model while it is being trained: weights under the reference's names that gradients reach. */
 import { engine } from "../../ts/engine/current.ts";
 import type { EngineModel, ForwardRequest } from "../../ts/engine/engine.ts";
+import { readModel } from "../../ts/models/read-model.ts";
+import { chooseSource } from "../../ts/models/sources/choose-source.ts";
 import type { TransformerConfig } from "../../ts/models/transformer-config.ts";
 import { handleOf, wrap } from "../../ts/tensor/base.ts";
 import { noGrad, type Tensor, tensor, tidy } from "../../ts/tensor/index.ts";
@@ -75,7 +77,8 @@ export class TinyModel {
 
   /** Reads a published model, trainable. */
   static async load(directory: string, { tied }: Pick<Architecture, "tied">): Promise<TinyModel> {
-    return new TinyModel(await engine().startLoading(directory, { dtype: "float32" }).finish(), tied);
+    const found = chooseSource(directory, {}, false);
+    return new TinyModel(await readModel(found, { dtype: "float32" }), tied);
   }
 
   parameter(name: string): Tensor {

@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { readModel } from "../../ts/models/read-model.ts";
+import { chooseSource } from "../../ts/models/sources/choose-source.ts";
 import { GOLDEN, readSafetensors } from "../support/golden.ts";
 import { engine, floats } from "./native-module.ts";
 
@@ -29,7 +31,7 @@ function expectClose(got: ReturnType<typeof floats> | null | undefined, name: st
   for (const [i, x] of b.entries()) expect(Math.abs(Number(a[i]) - x)).toBeLessThan(allowed);
 }
 
-const model = await engine.startLoading(join(GOLDEN, "gpt2"), {}).finish();
+const model = await readModel(chooseSource(join(GOLDEN, "gpt2"), {}, false), {});
 
 describe("a model", () => {
   test("gives the logits of its fixture", () => {

@@ -38,6 +38,8 @@ const FUNCTIONS: Members<EngineModule> = {
   createModel: true,
   readTensors: true,
   writeTensors: true,
+  decodeTensors: true,
+  encodeTensors: true,
   gradients: true,
   liveTensors: true,
   liveBytes: true,

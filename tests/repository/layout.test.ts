@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { VERSION } from "../../ts/version.ts";
 import { NOT_IN_PAGES } from "../browser/not-in-pages.ts";
+import { FILES_NOT_ON_WASM, TESTS_NOT_ON_WASM } from "../support/not-on-wasm.ts";
 
 const tracked = execFileSync("git", ["ls-files"], { encoding: "utf8" }).split("\n").filter(Boolean);
 
@@ -14,6 +15,17 @@ describe("repository", () => {
     expect(VERSION).toBe(version);
     for (const file of tracked.filter((name) => /^npm\/[^/]+\/package\.json$/.test(name))) {
       expect((JSON.parse(readFileSync(file, "utf8")) as { version: string }).version, file).toBe(version);
+    }
+  });
+
+  it("lists only tests that exist among those that are not run on WebAssembly", () => {
+    for (const file of Object.keys(FILES_NOT_ON_WASM)) expect(tracked).toContain(file);
+    for (const [file, tests] of Object.entries(TESTS_NOT_ON_WASM)) {
+      const source = readFileSync(file, "utf8");
+      for (const [name, why] of Object.entries(tests)) {
+        expect(source, file).toContain(JSON.stringify(name));
+        expect(why.length, name).toBeGreaterThan(20);
+      }
     }
   });
 

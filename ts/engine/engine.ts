@@ -350,6 +350,19 @@ export interface EngineModel {
   dispose(): void;
 }
 
+/** A tensor of a file. */
+export interface NamedTensor {
+  readonly name: string;
+  readonly tensor: EngineTensor;
+}
+
+/** What a safetensors file holds. */
+export interface TensorFile {
+  readonly tensors: NamedTensor[];
+  /** Free-form pairs. */
+  readonly metadata: { readonly name: string; readonly text: string }[];
+}
+
 export interface Engine {
   readonly name: "node" | "wasm";
   readonly version: string;
@@ -371,15 +384,18 @@ export interface Engine {
   startUpload(options: LoadRequest): EngineUpload;
   /** A model with random weights, from a reference-style config as JSON. */
   createModel(configJson: string, options: { readonly dtype?: DType; readonly device?: string }): EngineModel;
-  readTensors(path: string): {
-    tensors: { name: string; tensor: EngineTensor }[];
-    metadata: { name: string; text: string }[];
-  };
+  /** All of a safetensors file. */
+  readTensors(path: string): TensorFile;
+  /** Writes a safetensors file, replacing it in one step if it exists. */
   writeTensors(
     path: string,
-    tensors: readonly { name: string; tensor: EngineTensor }[],
+    tensors: readonly NamedTensor[],
     metadata: Readonly<Record<string, string>>,
   ): void;
+  /** {@link Engine.readTensors} of bytes that are at hand; the location is for messages. */
+  decodeTensors(location: string, bytes: Uint8Array): TensorFile;
+  /** The bytes that {@link Engine.writeTensors} would write. */
+  encodeTensors(tensors: readonly NamedTensor[], metadata: Readonly<Record<string, string>>): Uint8Array;
   /** The gradients of `output` with respect to `inputs`, without touching any tensor's own; null where none flows. */
   gradients(
     output: EngineTensor,

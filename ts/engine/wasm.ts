@@ -10,15 +10,19 @@ import { webAssembly } from "./web-assembly.ts";
 import { type EngineModule, versionProblem, wire } from "./wire.ts";
 
 /** What `wasm/hooklens.js` exports. */
-export interface WasmGlue {
-  default(options: { readonly module_or_path: WebAssembly.Module }): Promise<unknown>;
-  initSync(options: { readonly module: WebAssembly.Module }): unknown;
-  /** Calls a member by its number; everything that {@link exported} gives goes through it. */
-  invoke(member: number, handle: number, args: unknown[]): unknown;
+export interface WasmGlue extends WasmCalls {
+  default(options: { readonly module_or_path: WebAssembly.Module }): Promise<WasmCalls>;
+  initSync(options: { readonly module: WebAssembly.Module }): WasmCalls;
+  /** Makes the functions and classes of the engine. */
+  exported(invoke: WasmCalls["invoke"], release: WasmCalls["release"]): EngineModule;
+}
+
+/** What the classes and functions of the engine go through, as the instance exports it. */
+export interface WasmCalls {
+  /** Calls a member by its number, with the first `count` arguments. */
+  invoke(member: number, handle: number, count: number, ...args: unknown[]): unknown;
   /** Ends the handle of an object that was collected. */
   release(classNumber: number, handle: number): void;
-  /** Makes the functions and classes of the engine. */
-  exported(invoke: WasmGlue["invoke"], release: WasmGlue["release"]): EngineModule;
 }
 
 /** Addresses have 32 bits. What is above nine tenths of that is left to the stack, to code and to gaps. */
@@ -41,8 +45,10 @@ function notStarted(from: string, error: unknown): Error {
   return told;
 }
 
-function running(glue: WasmGlue, source: string): LoadedEngine {
-  const module = glue.exported(glue.invoke, glue.release);
+function running(glue: WasmGlue, { invoke, release }: WasmCalls, source: string): LoadedEngine {
+  // The instance's own functions, not the glue around them: V8 of Node 20 ends the process where one that it has inlined
+  // there throws. host.js calls them where it catches what they throw, and such calls are not inlined.
+  const module = glue.exported(invoke, release);
   const problem = versionProblem(module.engineVersion());
   if (problem !== null) throw hooklensError("engine_unavailable", `${source}: ${problem}`, { url: source });
   return { engine: wire(module, "wasm", MEMORY_LIMIT), source, rejected: [] };
@@ -56,21 +62,23 @@ function running(glue: WasmGlue, source: string): LoadedEngine {
 export async function startWasm(glue: () => Promise<WasmGlue>, source: WasmSource): Promise<LoadedEngine> {
   const from = nameOf(source);
   const [module, functions] = await Promise.all([compiled(source), glue()]);
+  let calls: WasmCalls;
   try {
-    await functions.default({ module_or_path: module });
+    calls = await functions.default({ module_or_path: module });
   } catch (error) {
     throw notStarted(from, error);
   }
-  return running(functions, from);
+  return running(functions, calls, from);
 }
 
 /** Starts the engine from bytes without giving up the thread: for Node, and for workers. */
 export function startWasmSync(glue: WasmGlue, bytes: Uint8Array, source: string): LoadedEngine {
   const api = webAssembly();
+  let calls: WasmCalls;
   try {
-    glue.initSync({ module: new api.Module(bytes) });
+    calls = glue.initSync({ module: new api.Module(bytes) });
   } catch (error) {
     throw notStarted(source, error);
   }
-  return running(glue, source);
+  return running(glue, calls, source);
 }

@@ -34,7 +34,11 @@ export type HookResult = Tensor | readonly [Tensor] | null | undefined | void;
  * occur (it is compared both ways, like a method).
  */
 export type HookFn<A extends Axes = Axes> = {
-  /** Gets what passes the point, an activation or a gradient, and where that is. */
+  /**
+   * Gets what passes the point, an activation or a gradient, and where that is. The value may be kept. In a page, where
+   * garbage collection does not know how large tensors are, a program that keeps many keeps `value.share()`: of what hooks
+   * were given, the oldest is freed before memory runs out.
+   */
   call(value: Tensor<A>, hook: HookPointLike): HookResult;
 }["call"];
 

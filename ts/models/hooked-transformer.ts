@@ -45,15 +45,14 @@ import {
   type ModelOptions,
   modelRequest,
 } from "./load-options.ts";
-import { loadModel } from "./loading.ts";
 import { filledOnRight, mayBeIds, paddingOf } from "./padded-ids.ts";
+import { readModel } from "./read-model.ts";
 import { chooseSource, type ModelLocation } from "./sources/choose-source.ts";
 import type { TransformerConfig } from "./transformer-config.ts";
 import { TransformerGeneration } from "./transformer-generation.ts";
 import { pointOfKey, type TransformerKeys, type TransformerPoints } from "./transformer-points.ts";
 import { textsOf } from "./transformer-text.ts";
 import { growTree } from "./transformer-tree.ts";
-import { uploadModel } from "./uploading.ts";
 
 /** What a transformer's `runWithCache` records into. */
 export type CacheOf<RemoveBatch extends boolean, AsObject extends boolean> = CacheOrMap<
@@ -124,17 +123,13 @@ export class HookedTransformer extends TransformerGeneration {
   static async fromPretrained(model: ModelLocation, options: LoadOptions = {}): Promise<HookedTransformer> {
     const request = loadRequest("fromPretrained", options);
     const isPartial = options.firstNLayers !== undefined || options.nCtx !== undefined;
-    const { folder, source } = chooseSource(model, options, isPartial);
+    const found = chooseSource(model, options, isPartial);
     const { tokenizer: given, maxTokenizerBytes, signal } = options;
     signal?.throwIfAborted();
     // What is wrong with these is found before the weights are on their way.
-    const tokenizer = given === undefined ? await readTokenizer(source, maxTokenizerBytes) : given;
-    const stopIds = await readStopIds(source);
-    const readsFolders = engine().name === "node";
-    const loaded =
-      folder !== null && readsFolders
-        ? await loadModel(folder, request, options)
-        : await uploadModel(source, request, options);
+    const tokenizer = given === undefined ? await readTokenizer(found.source, maxTokenizerBytes) : given;
+    const stopIds = await readStopIds(found.source);
+    const loaded = await readModel(found, request, options);
     return new HookedTransformer(loaded, tokenizer, stopIds);
   }
 

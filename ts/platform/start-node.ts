@@ -9,6 +9,7 @@ import { loadNative } from "../engine/native.ts";
 import { startWasm, startWasmSync, type WasmGlue } from "../engine/wasm.ts";
 import { nodePlatform } from "./node.ts";
 import { installPlatform } from "./platform.ts";
+import { withFiles } from "./wasm-files.ts";
 // Whatever makes tensors makes them of this class, which bundlers would leave out of pages that do not name it.
 import "../tensor/tensor.ts";
 
@@ -34,6 +35,10 @@ function glue(): WasmGlue {
   }
 }
 
+function reachingFiles(loaded: LoadedEngine): LoadedEngine {
+  return { ...loaded, engine: withFiles(loaded.engine) };
+}
+
 /** Starts the engine as WebAssembly, also where a native one would run. */
 export function loadWasm(): LoadedEngine {
   const path = fileURLToPath(new URL("../../wasm/hooklens_bg.wasm", import.meta.url));
@@ -44,7 +49,7 @@ export function loadWasm(): LoadedEngine {
   } catch (error) {
     throw notThere(path, error);
   }
-  return startWasmSync(functions, bytes, path);
+  return reachingFiles(startWasmSync(functions, bytes, path));
 }
 
 /**
@@ -62,5 +67,6 @@ export function loadEngine(env: Readonly<Record<string, string | undefined>> = p
 installPlatform(nodePlatform);
 installStarter({
   now: () => loadEngine(),
-  start: async ({ wasm }) => (wasm === undefined ? loadEngine() : startWasm(async () => glue(), wasm)),
+  start: async ({ wasm }) =>
+    wasm === undefined ? loadEngine() : reachingFiles(await startWasm(async () => glue(), wasm)),
 });

@@ -115,7 +115,13 @@ pub(crate) struct Dims(pub(crate) Vec<usize>);
 
 impl<J: Js> FromJs<J> for Dims {
     fn from_js(js: J, value: &J::Value) -> Result<Self> {
-        list(js, value, "shape", |item| usize::from_js(js, item)).map(Self)
+        let sizes = list(js, value, "shape", |item| u64::from_js(js, item))?;
+        // Where addresses have 32 bits, a size may be beyond them by itself.
+        let shape = sizes.iter().map(|&size| usize::try_from(size)).collect::<std::result::Result<_, _>>();
+        shape.map(Self).map_err(|_| Error::ElementCount {
+            op: "fromData",
+            detail: format!("shape {sizes:?} has more elements than memory has addresses"),
+        })
     }
 }
 

@@ -4,10 +4,11 @@
 //! throws, it gives `false` after keeping what the hook threw (`ts/engine/guard.ts`).
 
 use crate::args::{Callable, FromJs};
+use crate::handles::{self, ClassId};
 use crate::js::{Js, Seen};
 use crate::results::ToJs;
 use hooklens_core::hooks::{CallSite, CallbackId, Direction, HookRegistry, Trampoline};
-use hooklens_core::{Error, Result, Tensor};
+use hooklens_core::{Error, Result, Tensor, memory};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -44,21 +45,36 @@ fn call<J: Js>(
     let run = J::with_statics(|statics| js.kept(&statics.trampoline)).ok_or_else(|| Error::Internal {
         detail: format!("a function is hooked at '{name}', but this thread has set no trampoline"),
     })?;
+    let handle = handles::hold(value.clone());
     let args = [
         js.number(callback.0 as f64)?,
         js.boolean(direction == Direction::Backward)?,
         // Strings are costly to make, and TypeScript knows the point's own.
         (!is_own).then_some(name).to_js(js)?,
-        value.clone().to_js(js)?,
+        js.instance(ClassId::Tensor, handle)?,
     ];
     let threw = || Error::Callback { hook: name.to_owned() };
     let returned = js.call(&run, &args)?.ok_or_else(threw)?;
     // A tensor in place of the activation, nothing, or `false` for a hook that threw.
-    if js.is_nullish(&returned)? {
-        return Ok(None);
+    let replacement = if js.is_nullish(&returned)? {
+        Ok(None)
+    } else {
+        Tensor::from_js(js, &returned).map(Some).or_else(|error| match js.look(&returned)? {
+            Seen::Bool(_) => Err(threw()),
+            _ => Err(error),
+        })
+    };
+    if !J::KNOWS_MEMORY {
+        handles::passed::<Tensor>(handle, value.elem_count() * value.dtype().size(), most_passed());
     }
-    Tensor::from_js(js, &returned).map(Some).or_else(|error| match js.look(&returned)? {
-        Seen::Bool(_) => Err(threw()),
-        _ => Err(error),
-    })
+    replacement
+}
+
+/// How many bytes of what hooks were given may wait for garbage collection.
+fn most_passed() -> usize {
+    const SHARE: usize = 8;
+    match memory::limit() {
+        0 => usize::MAX / SHARE,
+        limit => limit / SHARE,
+    }
 }

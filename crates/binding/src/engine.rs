@@ -8,7 +8,7 @@ use crate::class::{Member, members};
 use crate::fields::Fields;
 use crate::js::Js;
 use crate::loading::HeldLoading;
-use crate::results::object;
+use crate::results::{Own, object};
 use crate::upload::HeldUpload;
 use crate::{files, handles, model, registry};
 use hooklens_core::hooks::CacheStore;
@@ -68,6 +68,11 @@ pub(crate) fn functions<J: Js>() -> &'static [Member<J>] {
         fun Act c"writeTensors" => |call| {
             let (path, tensors): (String, Vec<Fields<J>>) = (call.arg(0)?, call.arg(1)?);
             files::write(&path, &tensors, &call.arg(2)?)
+        };
+        fun Pure c"decodeTensors" => |call| files::decode(call.js, &call.arg::<String>(0)?, &call.given(1)?);
+        fun Act c"encodeTensors" => |call| {
+            let tensors: Vec<Fields<J>> = call.arg(0)?;
+            files::encode(call.js, &tensors, &call.arg(1)?).map(Own)
         };
         fun Look c"liveTensors" => |_| Ok(handles::live::<Tensor>() as f64);
         fun Look c"liveBytes" => |_| Ok(memory::live_bytes() as f64);

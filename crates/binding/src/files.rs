@@ -3,6 +3,7 @@
 use crate::fields::Fields;
 use crate::js::Js;
 use crate::results::object;
+use hooklens_core::load::{Metadata, NamedTensors};
 use hooklens_core::{Result, Tensor, load};
 use std::path::Path;
 
@@ -25,16 +26,35 @@ pub(crate) struct TensorFile {
 }
 object!(TensorFile: c"tensors" => tensors, c"metadata" => metadata,);
 
+impl From<(NamedTensors, Metadata)> for TensorFile {
+    fn from((tensors, metadata): (NamedTensors, Metadata)) -> Self {
+        Self {
+            tensors: tensors.into_iter().map(|(name, tensor)| NamedTensor { name, tensor }).collect(),
+            metadata: metadata.into_iter().map(|(name, text)| NamedText { name, text }).collect(),
+        }
+    }
+}
+
 pub(crate) fn read(path: &str) -> Result<TensorFile> {
-    let (tensors, metadata) = load::read_tensors(Path::new(path))?;
-    Ok(TensorFile {
-        tensors: tensors.into_iter().map(|(name, tensor)| NamedTensor { name, tensor }).collect(),
-        metadata: metadata.into_iter().map(|(name, text)| NamedText { name, text }).collect(),
-    })
+    load::read_tensors(Path::new(path)).map(TensorFile::from)
+}
+
+/// [`read`], of bytes that are at hand.
+pub(crate) fn decode<J: Js>(js: J, location: &str, bytes: &J::Value) -> Result<TensorFile> {
+    js.with_elements::<u8, _>(bytes, |bytes| load::decode_tensors(Path::new(location), bytes)).map(TensorFile::from)
 }
 
 pub(crate) fn write<J: Js>(path: &str, tensors: &[Fields<J>], metadata: &Fields<J>) -> Result<()> {
     load::write_tensors(Path::new(path), &named_tensors(tensors)?, &metadata.texts()?)
+}
+
+/// What [`write`] would write.
+pub(crate) fn encode<J: Js>(js: J, tensors: &[Fields<J>], metadata: &Fields<J>) -> Result<J::Value> {
+    let bytes = load::encode_tensors(&named_tensors(tensors)?, &metadata.texts()?)?;
+    js.typed_array::<u8>(bytes.len(), |to| {
+        to.copy_from_slice(&bytes);
+        Ok(())
+    })
 }
 
 /// The items of a list of `{ name, tensor }`.

@@ -6,6 +6,7 @@
 use crate::boundary::{UNKNOWN_CALL, invalid};
 use hooklens_core::{Error, Result};
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::thread::LocalKey;
 
 /// The number that an object stands for, among those of its class.
@@ -81,7 +82,11 @@ enum Slot<T> {
     Vacant,
     /// The value was given back; its object still lives.
     Disposed,
+    /// The value was given to a hook and let go of after it: see [`passed`].
+    Reclaimed,
     Held(T),
+    /// Was given to a hook, which has returned; nobody has looked at it since. The number is that of its place in the queue.
+    Passed(T, u64),
 }
 
 /// Values by number.
@@ -89,17 +94,21 @@ pub(crate) struct Table<T> {
     slots: Vec<Slot<T>>,
     vacant: Vec<u32>,
     live: usize,
+    /// What hooks were given, oldest first: handle, place and bytes. Some of it has been used or ended since.
+    queue: VecDeque<(Handle, u64, usize)>,
+    queued: usize,
+    next: u64,
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { slots: Vec::new(), vacant: Vec::new(), live: 0 }
+        Self { slots: Vec::new(), vacant: Vec::new(), live: 0, queue: VecDeque::new(), queued: 0, next: 0 }
     }
 }
 
 /// Stores a value until [`end`].
 pub(crate) fn hold<T: Held>(value: T) -> Handle {
-    T::table().with_borrow_mut(|Table { slots, vacant, live }| {
+    T::table().with_borrow_mut(|Table { slots, vacant, live, .. }| {
         *live += 1;
         if let Some(at) = vacant.pop()
             && let Some(slot) = slots.get_mut(at as usize)
@@ -112,14 +121,80 @@ pub(crate) fn hold<T: Held>(value: T) -> Handle {
     })
 }
 
-/// The value of a handle.
+/// The value of a handle. What a hook was given is from then on held as everything else.
 pub(crate) fn held<T: Held>(handle: Handle) -> Result<T> {
-    T::table().with_borrow(|Table { slots, .. }| match slots.get(handle as usize) {
+    T::table().with_borrow_mut(|Table { slots, .. }| match slots.get_mut(handle as usize) {
         Some(Slot::Held(value)) => Ok(value.clone()),
+        Some(slot @ Slot::Passed(..)) => match std::mem::replace(slot, Slot::Vacant) {
+            Slot::Passed(value, _) => {
+                *slot = Slot::Held(value.clone());
+                Ok(value)
+            }
+            _ => Err(not_ours::<T>("an object of another library")),
+        },
         Some(Slot::Disposed) => Err(Error::Disposed { what: T::WHAT.into() }),
+        Some(Slot::Reclaimed) => Err(Error::Disposed { what: reclaimed::<T>() }),
         Some(Slot::Vacant) | None => Err(not_ours::<T>("an object of another library")),
     })
 }
+
+fn reclaimed<T: Held>() -> String {
+    let what = T::WHAT;
+    format!(
+        "{what} that was given to a hook and not used since (where garbage collection cannot be told of the engine's memory, \
+         what hooks were given is freed before memory runs out; a hook keeps its {what} with share())"
+    )
+}
+
+/// Notes that the hook has returned that was given a value of so many bytes. Where garbage collection is not told what hangs
+/// on an object, a program that runs many forwards without a pause would run out of memory through values that its hooks only
+/// looked at. So the oldest of them are let go of once all together have more than `most` bytes. What somebody has used since
+/// its hook returned was kept on purpose and stays.
+pub(crate) fn passed<T: Held>(handle: Handle, bytes: usize, most: usize) {
+    T::table().with_borrow_mut(|table| {
+        let place = table.next;
+        let Some(slot) = table.slots.get_mut(handle as usize) else { return };
+        match std::mem::replace(slot, Slot::Vacant) {
+            Slot::Held(value) => *slot = Slot::Passed(value, place),
+            // Disposed by the hook.
+            other => {
+                *slot = other;
+                return;
+            }
+        }
+        table.next += 1;
+        table.queue.push_back((handle, place, bytes));
+        table.queued += bytes;
+    });
+    reclaim::<T>(most);
+}
+
+/// Lets go of the oldest of what hooks were given until at most `most` bytes are left.
+pub(crate) fn reclaim<T: Held>(most: usize) {
+    loop {
+        // Dropped after the table is given back.
+        let oldest = T::table().with_borrow_mut(|table| {
+            // Many small ones would make the queue long: most of what it names has been collected by then.
+            if table.queued <= most && table.queue.len() <= MOST_QUEUED {
+                return None;
+            }
+            let (handle, place, bytes) = table.queue.pop_front()?;
+            table.queued -= bytes;
+            let Some(slot) = table.slots.get_mut(handle as usize) else { return Some(None) };
+            if !matches!(slot, Slot::Passed(_, at) if *at == place) {
+                return Some(None);
+            }
+            table.live -= 1;
+            Some(Some(std::mem::replace(slot, Slot::Reclaimed)))
+        });
+        if oldest.is_none() {
+            return;
+        }
+    }
+}
+
+/// How many values the queue of [`passed`] names at most.
+const MOST_QUEUED: usize = 1 << 20;
 
 /// Values that are neither disposed nor collected.
 pub(crate) fn live<T: Held>() -> usize {
@@ -143,6 +218,12 @@ pub(crate) fn end<T: Held>(handle: Handle) {
     let _ = T::table().try_with(|table| table.borrow_mut().vacant.push(handle));
 }
 
+/// Lets go of all that hooks were given and nobody has used since: what a host whose garbage collector knows nothing of our
+/// memory can do when that runs out.
+pub fn reclaim_all() {
+    reclaim::<hooklens_core::Tensor>(0);
+}
+
 /// Ends a handle whose object was collected. To be called once for every [`instance`](crate::Js::instance), by the
 /// thread that made it; runs no JavaScript.
 pub fn release(class: ClassId, handle: Handle) {
@@ -163,11 +244,11 @@ fn replace<T: Held>(handle: Handle, by: Slot<T>) -> Option<T> {
     let before = T::table().try_with(|table| {
         let mut table = table.borrow_mut();
         let before = std::mem::replace(table.slots.get_mut(handle as usize)?, by);
-        table.live -= usize::from(matches!(before, Slot::Held(_)));
+        table.live -= usize::from(matches!(before, Slot::Held(_) | Slot::Passed(..)));
         Some(before)
     });
     match before {
-        Ok(Some(Slot::Held(value))) => Some(value),
+        Ok(Some(Slot::Held(value) | Slot::Passed(value, _))) => Some(value),
         _ => None,
     }
 }

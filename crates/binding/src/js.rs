@@ -73,6 +73,9 @@ pub trait Js: Copy + 'static {
     /// Undoes [`Js::enter`] when it is dropped.
     type Entered;
 
+    /// Whether the host's garbage collector is told how much memory hangs on its objects.
+    const KNOWS_MEMORY: bool;
+
     /// The environment that this thread is in, if it is in one.
     fn current() -> Option<Self>;
     /// Makes this the current environment until what it gives is dropped.

@@ -40,5 +40,5 @@ mod upload;
 pub use bits::{ArrayType, Element};
 pub use boundary::{UNKNOWN_CALL, error_data};
 pub use class::{Class, Effect, Member, MemberKind, classes, functions, invoke};
-pub use handles::{ClassId, Handle, release};
+pub use handles::{ClassId, Handle, reclaim_all, release};
 pub use js::{Js, Seen, Statics};

@@ -71,7 +71,11 @@ pub(crate) fn members<J: Js>() -> &'static [Member<J>] {
             call.value()?.backward(seed.as_ref(), BackwardOptions { retain_graph })
         };
         fun Make c"to" => |call| call.value()?.to_device(&device_from_name(&call.arg::<String>(0)?)?);
-        fun Act c"display" => |call| call.value()?.display(call.arg(0)?);
+        fun Act c"display" => |call| {
+            // More elements than there are addresses are no other limit than that many.
+            let threshold = call.arg::<Option<u64>>(0)?;
+            call.value()?.display(threshold.map(|most| usize::try_from(most).unwrap_or(usize::MAX)))
+        };
         fun Act c"dispose" => |call| {
             drop(handles::dispose::<Tensor>(call.handle()?));
             Ok(())

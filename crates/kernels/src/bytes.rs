@@ -12,6 +12,7 @@ const STEP: isize = 64 << 10;
 
 /// Where addresses have 32 bits, 2 GiB and more are held all the same.
 static LIVE: AtomicI64 = AtomicI64::new(0);
+
 thread_local! {
     static HERE: Cell<isize> = const { Cell::new(0) };
     static PENDING: Cell<isize> = const { Cell::new(0) };
@@ -57,6 +58,34 @@ fn advise_huge_pages(block: *mut u8, size: usize) {
 #[cfg(not(target_os = "linux"))]
 fn advise_huge_pages(_: *mut u8, _: usize) {}
 
+/// Has WebAssembly's memory grow by large steps. The allocator asks for 64 KiB at a time, and engines of JavaScript take each
+/// growth for a reason to collect garbage: a program that makes many small tensors would do little else.
+#[cfg(target_family = "wasm")]
+fn grow_ahead() {
+    /// Bytes of a page of memory.
+    const PAGE: usize = 64 << 10;
+    /// The size, in pages, that was seen last.
+    static SEEN: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    let pages = std::arch::wasm32::memory_size::<0>();
+    if pages == SEEN.load(Relaxed) {
+        return;
+    }
+    let step = (pages / 8 * PAGE).clamp(1 << 20, 64 << 20);
+    if let Ok(layout) = Layout::from_size_align(step, 16) {
+        // SAFETY: the layout has a size, and the block is given back as it came: the allocator keeps what it was made of.
+        unsafe {
+            let block = System.alloc(layout);
+            if !block.is_null() {
+                System.dealloc(block, layout);
+            }
+        }
+    }
+    SEEN.store(std::arch::wasm32::memory_size::<0>(), Relaxed);
+}
+
+#[cfg(not(target_family = "wasm"))]
+fn grow_ahead() {}
+
 /// The system's allocator, counting.
 pub struct CountingAllocator;
 
@@ -65,6 +94,7 @@ unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promises about `layout` are passed on.
         let block = unsafe { System.alloc(layout) };
+        grow_ahead();
         advise_huge_pages(block, layout.size());
         if !block.is_null() {
             count(layout.size() as isize);
@@ -75,6 +105,7 @@ unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as above.
         let block = unsafe { System.alloc_zeroed(layout) };
+        grow_ahead();
         advise_huge_pages(block, layout.size());
         if !block.is_null() {
             count(layout.size() as isize);
@@ -91,6 +122,7 @@ unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: as above.
         let moved = unsafe { System.realloc(block, layout, new_size) };
+        grow_ahead();
         if !moved.is_null() {
             count(new_size as isize - layout.size() as isize);
         }

@@ -77,6 +77,7 @@ impl Drop for Entered {
 
 // In all of these the environment is that of a call that is running (see [`Node`]), and the values came up in it.
 impl Js for Node {
+    const KNOWS_MEMORY: bool = true;
     type Value = sys::napi_value;
     type Kept = Persistent;
     type Entered = Entered;

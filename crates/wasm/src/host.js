@@ -16,6 +16,41 @@ let exception;
 let message = null;
 let stopped = null;
 
+/** How many numbers a frame of {@link stackProbe} has room for: 4 KiB. */
+const FRAME_NUMBERS = 512;
+/** How many such frames must fit on the stack for the engine to be entered: 96 KiB, several times what it uses. */
+const STACK_PIECES = 24;
+
+/**
+ * A function that calls itself so many times and does nothing, in frames of a known size: where they do not fit, it throws
+ * what the language throws when the stack is full, and nothing has happened. It takes nanoseconds. Its frames are large
+ * because of a branch that is never taken, in which many numbers are on the stack at once.
+ */
+function stackProbe() {
+  const size = (n) => (n < 0x80 ? [n] : [(n & 0x7f) | 0x80, n >> 7]);
+  const section = (id, bytes) => [id, ...size(bytes.length), ...bytes];
+  const numbers = Array.from({ length: FRAME_NUMBERS }, () => [0x10, 0]).flat(); // call $number
+  const sum = Array.from({ length: FRAME_NUMBERS - 1 }, () => 0xa0); // f64.add
+  const branch = [...numbers, ...sum, 0x24, 0]; // global.set: what nobody uses, compilers leave out
+  const neverTaken = [0x20, 0, 0x41, 0, 0x48, 0x04, 0x40, ...branch, 0x0b]; // if (pieces < 0) { … }
+  const recursion = [0x20, 0, 0x04, 0x40, 0x20, 0, 0x41, 1, 0x6b, 0x10, 1, 0x0b]; // if (pieces) probe(pieces - 1)
+  const body = [0, ...neverTaken, ...recursion, 0x0b];
+  const bytes = Uint8Array.of(
+    ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+    ...section(1, [2, 0x60, 0, 1, 0x7c, 0x60, 1, 0x7f, 0]), // types: () => f64, (i32) => ()
+    ...section(2, [1, 1, 0x68, 1, 0x6e, 0, 0]), // "h" "n": imported, of the first type
+    ...section(3, [1, 1]), // one function, of the second
+    ...section(6, [1, 0x7c, 1, 0x44, 0, 0, 0, 0, 0, 0, 0, 0, 0x0b]), // a variable, f64
+    ...section(7, [1, 1, 0x70, 0, 1]), // exported as "p"
+    ...section(10, [1, ...size(body.length), ...body]),
+  );
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { h: { n: () => 0 } });
+  return instance.exports.p;
+}
+
+/** Made with the engine, as a page that cannot compile it cannot compile this. */
+let requireStack;
+
 function stop(cause) {
   const reason = message ?? (cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause));
   const text = `the engine has stopped and must be started anew, which takes a new page, worker or process: ${reason}`;
@@ -29,14 +64,21 @@ function refuse() {
 }
 
 /**
- * Calls into the engine. Its errors are handed over beside the result; so an exception means that it trapped or ran out of
- * stack in the middle of something, and nothing in its memory can be relied on any more.
+ * Calls into the engine. Its errors are handed over beside the result; so an exception means that it trapped in the middle of
+ * something, and nothing in its memory can be relied on any more. Running out of stack would be such an end too, and is the
+ * one that programs come to by a slip, a recursion without end. Hence the engine is not entered where little is left.
  */
-function call(member, handle, args) {
+function call(member, handle, count, a, b, c, d, e) {
   if (stopped !== null) throw refuse();
   let result;
   try {
-    result = engine.invoke(member, handle, args);
+    requireStack(STACK_PIECES);
+  } catch (error) {
+    // In a block of its own: the error is the caller's, as any other overflow is.
+    throw error;
+  }
+  try {
+    result = engine.invoke(member, handle, count, a, b, c, d, e);
   } catch (cause) {
     if (stopped === null) stop(cause);
   }
@@ -60,6 +102,7 @@ function release(number, handle) {
 export function connect(invoke, release) {
   const first = engine === null;
   engine ??= { invoke, release };
+  requireStack ??= stackProbe();
   return first;
 }
 
@@ -91,12 +134,13 @@ export function defineMember(number, name, member, getter) {
   const property = getter
     ? {
         get() {
-          return call(member, handleOf(this), []);
+          return call(member, handleOf(this), 0);
         },
       }
     : {
-        value(...args) {
-          return call(member, handleOf(this), args);
+        value(a, b, c, d, e) {
+          // biome-ignore lint/complexity/noArguments: their number alone, without an array of them
+          return call(member, handleOf(this), arguments.length, a, b, c, d, e);
         },
         writable: true,
       };
@@ -104,7 +148,10 @@ export function defineMember(number, name, member, getter) {
 }
 
 export function defineFunction(name, member) {
-  exported[name] = (...args) => call(member, NOTHING, args);
+  exported[name] = function (a, b, c, d, e) {
+    // biome-ignore lint/complexity/noArguments: their number alone, without an array of them
+    return call(member, NOTHING, arguments.length, a, b, c, d, e);
+  };
 }
 
 export function everything() {
@@ -138,11 +185,20 @@ export function kind(value) {
     case "string":
       return 7;
     case "object":
-      return value === null ? 1 : Array.isArray(value) ? 8 : 9;
+      return value === null ? 1 : isArray(value) ? 8 : 9;
     case "function":
       return 10;
     default:
       return 11;
+  }
+}
+
+/** A proxy that was revoked is no array: asking throws, and what asks here must not. */
+function isArray(value) {
+  try {
+    return Array.isArray(value);
+  } catch {
+    return false;
   }
 }
 
@@ -155,7 +211,7 @@ export function toInt64(value) {
 }
 
 export function length(value) {
-  return Array.isArray(value) ? value.length : -1;
+  return isArray(value) ? value.length : -1;
 }
 
 export function element(array, at) {

@@ -55,11 +55,24 @@ pub fn exported(invoke: &JsValue, release: &JsValue) -> JsValue {
     host::everything()
 }
 
-/// Calls a member on an object, given by its handle.
+/// Calls a member on an object, given by its handle, with the first `count` arguments. A list of them would be an array to
+/// make and to take apart in every call; no member has more than five.
 #[wasm_bindgen]
-pub fn invoke(member: u32, this: u32, args: Vec<JsValue>) -> JsValue {
+#[allow(clippy::too_many_arguments, reason = "called by host.js alone, which has them one by one")]
+pub fn invoke(
+    member: u32,
+    this: u32,
+    count: usize,
+    a: JsValue,
+    b: JsValue,
+    c: JsValue,
+    d: JsValue,
+    e: JsValue,
+) -> JsValue {
+    let args = [a, b, c, d, e];
+    let args = args.get(..count).unwrap_or(&args);
     exceptions::settled(match members().get(member as usize) {
-        Some(member) => hooklens_binding::invoke(Page, member, Some(this), &args),
+        Some(member) => hooklens_binding::invoke(Page, member, Some(this), args),
         None => Err(hooklens_core::Error::Internal { detail: format!("there is no member {member}") }),
     })
 }

@@ -2,7 +2,7 @@
 
 use crate::exceptions::{keep, thrown};
 use crate::host;
-use hooklens_binding::{ArrayType, ClassId, Element, Handle, Js, Seen, Statics};
+use hooklens_binding::{ArrayType, ClassId, Element, Handle, Js, Seen, Statics, reclaim_all};
 use hooklens_core::{Error, Result};
 use std::cell::RefCell;
 use std::ffi::CStr;
@@ -53,6 +53,7 @@ fn bytes_of<T: Element>(elements: &mut [T]) -> &mut [u8] {
 }
 
 impl Js for Page {
+    const KNOWS_MEMORY: bool = false;
     type Value = JsValue;
     type Kept = RefCell<Option<JsValue>>;
     type Entered = ();
@@ -215,6 +216,8 @@ impl Js for Page {
     /// Engines of JavaScript know the size of an instance's memory, and cannot be told what hangs on an object.
     fn report(self) {}
 
-    /// No page can collect garbage at will.
-    fn collect(self) {}
+    /// No page can collect garbage at will. What hooks only looked at is known without.
+    fn collect(self) {
+        reclaim_all();
+    }
 }

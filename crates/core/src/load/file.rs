@@ -2,7 +2,7 @@
 
 use super::header::TensorInfo;
 use super::intake::{Intake, float};
-use super::{LoadProgress, WeightSource, header, no_such_weight, open_file};
+use super::{LoadProgress, Metadata, NamedTensors, WeightSource, header, no_such_weight, open_file};
 use crate::device::DType;
 use crate::error::{Error, Result};
 use crate::tensor::{CT, Tensor};
@@ -79,33 +79,9 @@ impl WeightSource for SafetensorsFile {
         progress: &LoadProgress,
     ) -> Result<Tensor> {
         let info = self.info(name).ok_or_else(|| no_such_weight(name, self))?;
-        let range = self.header.range(info);
-        let unchecked = || Error::Internal { detail: format!("offsets of '{name}' were not checked") };
-        // In range of usize: a checked header ends where the mapping does.
-        let (start, end) = (range.start as usize, range.end as usize);
-        let (dims, len) = first_rows(&info.shape, rows, end - start);
-        let bytes = self.bytes.get(start..start + len).ok_or_else(unchecked)?;
-        if info.dtype == Dtype::BOOL {
-            let truths: Vec<u8> = bytes.iter().map(|&b| u8::from(b != 0)).collect();
-            return Tensor::mask(CT::from_vec(truths, dims, device)?);
-        }
-        let data = match float(info.dtype) {
-            Some(stored) => {
-                let wanted = dtype.filter(|wanted| wanted.is_float()).map_or_else(|| DType::of_storage(stored), Ok)?;
-                let mut intake = Intake::new(stored, &dims, wanted)?;
-                for (i, part) in bytes.chunks(READ_BYTES).enumerate() {
-                    intake.push(part, progress)?;
-                    self.forget(start + i * READ_BYTES, part.len());
-                }
-                intake.finish()?
-            }
-            None => {
-                let data = decode(name, bytes, info.dtype, &dims)?;
-                self.forget(start, len);
-                data
-            }
-        };
-        Tensor::constant(data.to_device(device)?)
+        let forget = |offset, len| self.forget(offset, len);
+        let data = read_tensor(&self.bytes, &self.header, (name, info), rows, dtype, progress, forget)?;
+        on_device(&data, info, device)
     }
 
     fn path(&self) -> &Path {
@@ -119,6 +95,61 @@ fn first_rows(shape: &[usize], rows: Option<usize>, len: usize) -> (Vec<usize>, 
         (Some(rows), [all, rest @ ..]) if rows < *all => ([&[rows], rest].concat(), len / all * rows),
         _ => (shape.to_vec(), len),
     }
+}
+
+/// Copies a tensor, or its first rows, out of the bytes of a whole file. `forget` is told what has been copied: where it begins, and how much
+/// it is.
+fn read_tensor(
+    bytes: &[u8],
+    header: &header::Header,
+    (name, info): (&str, &TensorInfo),
+    rows: Option<usize>,
+    dtype: Option<DType>,
+    progress: &LoadProgress,
+    forget: impl Fn(usize, usize),
+) -> Result<CT> {
+    let range = header.range(info);
+    let unchecked = || Error::Internal { detail: format!("offsets of '{name}' were not checked") };
+    // In range of usize: a checked header ends where the bytes do.
+    let (start, end) = (range.start as usize, range.end as usize);
+    let (dims, len) = first_rows(&info.shape, rows, end - start);
+    let bytes = bytes.get(start..start + len).ok_or_else(unchecked)?;
+    if info.dtype == Dtype::BOOL {
+        let truths: Vec<u8> = bytes.iter().map(|&b| u8::from(b != 0)).collect();
+        return Ok(CT::from_vec(truths, dims, &Device::Cpu)?);
+    }
+    let Some(stored) = float(info.dtype) else {
+        let data = decode(name, bytes, info.dtype, &dims)?;
+        forget(start, len);
+        return Ok(data);
+    };
+    let wanted = dtype.filter(|wanted| wanted.is_float()).map_or_else(|| DType::of_storage(stored), Ok)?;
+    let mut intake = Intake::new(stored, &dims, wanted)?;
+    for (i, part) in bytes.chunks(READ_BYTES).enumerate() {
+        intake.push(part, progress)?;
+        forget(start + i * READ_BYTES, part.len());
+    }
+    intake.finish()
+}
+
+fn on_device(data: &CT, info: &TensorInfo, device: &Device) -> Result<Tensor> {
+    let data = data.to_device(device)?;
+    if info.dtype == Dtype::BOOL { Tensor::mask(data) } else { Tensor::constant(data) }
+}
+
+/// All tensors and the metadata of a file whose bytes are these. `location` is for error messages.
+pub(super) fn decode_file(location: &Path, bytes: &[u8]) -> Result<(NamedTensors, Metadata)> {
+    let header = header::parse(bytes).map_err(|detail| Error::InvalidFile { path: location.into(), detail })?;
+    let progress = LoadProgress::default();
+    let tensors = header
+        .tensors
+        .iter()
+        .map(|(name, info)| {
+            let data = read_tensor(bytes, &header, (name, info), None, None, &progress, |_, _| {})?;
+            Ok((name.clone(), on_device(&data, info, &Device::Cpu)?))
+        })
+        .collect::<Result<_>>()?;
+    Ok((tensors, header.metadata))
 }
 
 /// A tensor of integers.

@@ -20,7 +20,7 @@ pub use file::SafetensorsFile;
 pub(crate) use json::parse_json;
 pub use json::read_json;
 pub use progress::LoadProgress;
-pub use save::write_tensors;
+pub use save::{encode_tensors, write_tensors};
 pub use shards::ShardedFiles;
 
 use crate::device::DType;
@@ -132,6 +132,14 @@ pub fn read_tensors(path: &Path) -> Result<(NamedTensors, Metadata)> {
         .map(|name| Ok((name.to_owned(), file.read(name, None, None, &Device::Cpu, &progress)?)))
         .collect::<Result<_>>()?;
     Ok((tensors, file.metadata().to_vec()))
+}
+
+/// [`read_tensors`] where there is no file system: `bytes` are the whole file, `location` is for error messages.
+///
+/// # Errors
+/// `invalid_file`, with the numbers, for what is no such file.
+pub fn decode_tensors(location: &Path, bytes: &[u8]) -> Result<(NamedTensors, Metadata)> {
+    file::decode_file(location, bytes)
 }
 
 /// The `weight_mismatch` for a name that a source does not have.
