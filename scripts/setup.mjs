@@ -39,6 +39,7 @@ export function buildNative() {
         "Cargo.lock",
         "crates/binding",
         "crates/core",
+        "crates/kernels",
         "crates/node",
         "scripts/build-native.mjs",
       ],
@@ -55,7 +56,7 @@ export function buildNative() {
 
 /** The engine for pages, into wasm/. */
 export function buildWasm() {
-  const inputs = ["Cargo.toml", "Cargo.lock", "crates/binding", "crates/core", "crates/wasm"];
+  const inputs = ["Cargo.toml", "Cargo.lock", "crates/binding", "crates/core", "crates/kernels", "crates/wasm"];
   once(
     "wasm",
     {

@@ -146,6 +146,11 @@ impl DType {
     }
 }
 
+/// Whether a tensor is on the host. Engines that have no other device leave out what only others need.
+pub(crate) fn on_host(x: &candle_core::Tensor) -> bool {
+    cfg!(not(feature = "cuda")) || x.device().is_cpu()
+}
+
 /// Where tensors live: `cpu`, or `cuda:N` in a build with CUDA.
 pub fn device_from_name(name: &str) -> Result<CandleDevice> {
     if name == "cpu" {

@@ -153,7 +153,10 @@ impl Error {
 
 /// The names of `known` nearest to `name`, best first, for error messages.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let mut scored: Vec<(f64, &str)> = known.into_iter().map(|k| (strsim::jaro_winkler(name, k), k)).collect();
+    nearest_three(known.into_iter().map(|k| (strsim::jaro_winkler(name, k), k)).collect())
+}
+
+fn nearest_three(mut scored: Vec<(f64, &str)>) -> Vec<String> {
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));
     scored.into_iter().take(3).map(|(_, k)| k.to_owned()).collect()
 }

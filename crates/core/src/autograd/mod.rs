@@ -198,11 +198,17 @@ pub fn record(
     parents: &[&Tensor],
     rule: impl Fn(&CT, &[bool]) -> Result<Vec<Option<CT>>> + Send + Sync + 'static,
 ) -> Result<Tensor> {
-    let mut outputs = record_many(op, vec![data], parents, move |grads, needs| match grads {
-        [Some(g)] => rule(g, needs),
-        _ => Ok(vec![None; needs.len()]),
-    })?;
-    outputs.pop().ok_or_else(|| Error::Internal { detail: format!("{op} recorded no output") })
+    only(
+        op,
+        record_many(op, vec![data], parents, move |grads, needs| match grads {
+            [Some(g)] => rule(g, needs),
+            _ => Ok(vec![None; needs.len()]),
+        }),
+    )
+}
+
+fn only(op: &'static str, outputs: Result<Vec<Tensor>>) -> Result<Tensor> {
+    outputs?.pop().ok_or_else(|| Error::Internal { detail: format!("{op} recorded no output") })
 }
 
 /// [`record`] for the usual case of one parent.
@@ -222,6 +228,17 @@ pub fn record_many(
     parents: &[&Tensor],
     rule: impl Fn(&[Option<CT>], &[bool]) -> Result<Vec<Option<CT>>> + Send + Sync + 'static,
 ) -> Result<Vec<Tensor>> {
+    let mut rule = Some(rule);
+    record_lazily(op, outputs, parents, &mut || rule.take().map(|rule| Arc::new(rule) as Rule))
+}
+
+/// [`record_many`], compiled once for all rules; a rule is kept only where something is recorded.
+fn record_lazily(
+    op: &'static str,
+    outputs: Vec<CT>,
+    parents: &[&Tensor],
+    rule: &mut dyn FnMut() -> Option<Rule>,
+) -> Result<Vec<Tensor>> {
     let of_parameter = |data: &CT| parents.iter().any(|p| p.lends_parameter_to(data));
     if !grad_enabled() || parents.iter().all(|p| p.edge().is_none()) {
         // A value without history must not change when a parameter that it is a view of is overwritten.
@@ -229,7 +246,7 @@ pub fn record_many(
         return outputs.into_iter().map(|data| Tensor::constant(own(data)?)).collect();
     }
     let edges = parents.iter().map(|p| p.edge().cloned()).collect();
-    let node = Arc::new(Node::new(op, outputs.len(), edges, Some(Arc::new(rule))));
+    let node = Arc::new(Node::new(op, outputs.len(), edges, rule()));
     outputs
         .into_iter()
         .enumerate()

@@ -88,7 +88,7 @@ impl PosSlice {
         match indices.first() {
             Some(_) if consecutive && count == size => Ok(x.clone()),
             Some(&first) if consecutive => Ok(x.narrow(axis, first as usize, count)?.force_contiguous()?),
-            Some(_) => Ok(x.contiguous()?.index_select(&CT::from_vec(indices, count, x.device())?, axis)?),
+            Some(_) => crate::tensor::entries(x, axis, &indices),
             None => {
                 let mut dims = x.dims().to_vec();
                 dims[axis] = 0;

@@ -1,7 +1,7 @@
 //! Activation functions.
 
 use super::elementwise::{from_input, from_output, pointwise, refuse_bool};
-use super::kernels;
+use super::kernels::ElementKernel;
 use super::{Tensor, require_float};
 use crate::error::{Error, Result};
 use crate::ops::{Op, op_table};
@@ -72,7 +72,7 @@ fn quick_gelu_slope(x: f64) -> f64 {
 impl Tensor {
     /// `1 / (1 + e^-x)`.
     pub fn sigmoid(&self) -> Result<Self> {
-        pointwise("sigmoid", self, kernels::Sigmoid, sigmoid, |y| y * (1.0 - y))
+        pointwise("sigmoid", self, ElementKernel::Sigmoid, sigmoid, |y| y * (1.0 - y))
     }
 
     /// `max(x, 0)`; NaN stays NaN, the gradient at 0 is 0.
@@ -82,7 +82,7 @@ impl Tensor {
             return self.clamp(Some(crate::ops::Scalar::Int(0)), None);
         }
         let value = |x: f64| if x < 0.0 { 0.0 } else { x };
-        pointwise("relu", self, kernels::Relu, value, |y| if y <= 0.0 { 0.0 } else { 1.0 })
+        pointwise("relu", self, ElementKernel::Relu, value, |y| if y <= 0.0 { 0.0 } else { 1.0 })
     }
 
     /// `relu(x)²`.
@@ -98,15 +98,15 @@ impl Tensor {
     /// `x sigmoid(x)`, also called swish.
     pub fn silu(&self) -> Result<Self> {
         require_float("silu", self.dtype())?;
-        pointwise("silu", self, kernels::Silu, |x| x * sigmoid(x), silu_slope)
+        pointwise("silu", self, ElementKernel::Silu, |x| x * sigmoid(x), silu_slope)
     }
 
     /// Gaussian error linear unit (Hendrycks and Gimpel 2016, arXiv:1606.08415).
     pub fn gelu(&self, form: Gelu) -> Result<Self> {
         require_float("gelu", self.dtype())?;
         match form {
-            Gelu::Exact => pointwise("gelu", self, kernels::GeluErf, gelu_exact, gelu_exact_slope),
-            Gelu::Tanh => pointwise("gelu", self, kernels::GeluTanh, gelu_tanh, gelu_tanh_slope),
+            Gelu::Exact => pointwise("gelu", self, ElementKernel::GeluErf, gelu_exact, gelu_exact_slope),
+            Gelu::Tanh => pointwise("gelu", self, ElementKernel::GeluTanh, gelu_tanh, gelu_tanh_slope),
         }
     }
 
@@ -118,7 +118,7 @@ impl Tensor {
     /// `x sigmoid(1.702 x)`, as CLIP uses.
     pub fn quick_gelu(&self) -> Result<Self> {
         require_float("quick_gelu", self.dtype())?;
-        pointwise("quick_gelu", self, kernels::QuickGelu, |x| x * sigmoid(1.702 * x), quick_gelu_slope)
+        pointwise("quick_gelu", self, ElementKernel::QuickGelu, |x| x * sigmoid(1.702 * x), quick_gelu_slope)
     }
 
     /// `x softmax(x, dim)`: the softmax linear unit (Elhage et al. 2022).

@@ -3,7 +3,7 @@
 use super::gemm::product;
 use super::host::{contiguous, read};
 use super::kernels::{self, Head, Mask, Results, Rows, Shape, Sight, Stored};
-use super::{CT, Tensor, broadcast_dims, require_float, unbroadcast};
+use super::{CT, Tensor, broadcast_dims, chosen, require_float, unbroadcast};
 use crate::autograd::{grad_enabled, record, record_unary};
 use crate::device::DType;
 use crate::error::{Error, Result};
@@ -52,17 +52,17 @@ fn pattern(scores: &CT, sight: Sight, or_zeros: bool) -> Result<CT> {
                 (0..keys).map(move |j| u8::from(seen.contains(&j)))
             });
             let seen = CT::from_vec(seen.collect::<Vec<_>>(), (queries, keys), scores.device())?;
-            seen.broadcast_as(scores.dims())?.where_cond(scores, &lowest)?
+            chosen(&seen.broadcast_as(scores.dims())?, scores, &lowest)?
         }
     };
     let mut top = scores.max_keepdim(D::Minus1)?;
     if or_zeros {
-        top = top.eq(f64::NEG_INFINITY)?.where_cond(&top.zeros_like()?, &top)?;
+        top = chosen(&top.eq(f64::NEG_INFINITY)?, &top.zeros_like()?, &top)?;
     }
     let shares = scores.broadcast_sub(&top)?.exp()?;
     let mut total = shares.sum_keepdim(D::Minus1)?;
     if or_zeros {
-        total = total.eq(0.0)?.where_cond(&total.ones_like()?, &total)?;
+        total = chosen(&total.eq(0.0)?, &total.ones_like()?, &total)?;
     }
     Ok(shares.broadcast_div(&total)?)
 }
@@ -91,7 +91,7 @@ fn additive(mask: &Tensor, dtype: Storage) -> Result<CT> {
     }
     let attend = CT::zeros(mask.dims(), dtype, mask.data().device())?;
     let hidden = CT::full(f32::NEG_INFINITY, mask.dims(), mask.data().device())?.to_dtype(dtype)?;
-    Ok(mask.data().where_cond(&attend, &hidden)?)
+    chosen(mask.data(), &attend, &hidden)
 }
 
 /// Attention in one pass, where there are kernels for it: `None` elsewhere, and for heads that neither match nor share
@@ -211,7 +211,7 @@ impl Sizes {
             (head_rows, (batch * self.shape.queries * self.heads + head) * self.d_v)
         };
         // SAFETY: as promised by the caller; each head writes its own rows.
-        unsafe { kernels::attend(self.shape, head, &results) };
+        unsafe { T::attend(self.shape, &head, &results) };
     }
 }
 

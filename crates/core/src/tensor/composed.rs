@@ -4,14 +4,15 @@
 //! Half precision is computed in `f32` and rounded once.
 
 use super::CT;
-use super::kernels::{Arithmetic, Exp, GeluErf, GeluTanh, QuickGelu, Relu, Sigmoid, Silu, Tanh};
+use super::kernels::{Arithmetic, ElementKernel};
+use crate::device::on_host;
 use crate::error::Result;
 use crate::ops::Scalar;
 use candle_core::DType;
 
 /// Whether `x` is on a device that these serve.
 pub(crate) fn applies(x: &CT) -> bool {
-    !x.device().is_cpu()
+    !on_host(x)
 }
 
 /// `f` of the tensors in at least 32 bits, rounded back to the dtype of the first.
@@ -23,14 +24,6 @@ fn widened<const N: usize>(tensors: [&CT; N], f: impl FnOnce([CT; N]) -> Result<
         *x = x.to_dtype(wide)?;
     }
     Ok(f(converted)?.to_dtype(dtype)?)
-}
-
-/// A function of each element and its slope, from what [`super::kernels::Pointwise::SAVES_OUTPUT`] says.
-pub(crate) trait Composed {
-    /// The function.
-    fn value(x: &CT) -> Result<CT>;
-    /// The derivative.
-    fn slope(saved: &CT) -> Result<CT>;
 }
 
 fn sigmoid(x: &CT) -> Result<CT> {
@@ -53,16 +46,17 @@ fn gelu_inner(x: &CT) -> Result<CT> {
 const GELU: f64 = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
 
 macro_rules! composed {
-    ($($name:ident: |$x:ident| $value:expr, |$s:ident| $slope:expr;)*) => { $(
-        impl Composed for $name {
-            fn value(x: &CT) -> Result<CT> {
-                widened([x], |[$x]| Ok($value?))
-            }
-            fn slope(saved: &CT) -> Result<CT> {
-                widened([saved], |[$s]| Ok($slope?))
-            }
+    ($($name:ident: |$x:ident| $value:expr, |$s:ident| $slope:expr;)*) => {
+        /// A function of each element.
+        pub(crate) fn value(function: ElementKernel, x: &CT) -> Result<CT> {
+            match function { $( ElementKernel::$name => widened([x], |[$x]| Ok($value?)), )* }
         }
-    )* };
+
+        /// Its slope, from what [`ElementKernel::saves_output`] says.
+        pub(crate) fn slope(function: ElementKernel, saved: &CT) -> Result<CT> {
+            match function { $( ElementKernel::$name => widened([saved], |[$s]| Ok($slope?)), )* }
+        }
+    };
 }
 
 composed! {
@@ -219,7 +213,7 @@ impl NormForm {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failing test panics")]
 mod tests {
-    use super::super::kernels::{self, Pointwise, map_slope, map_value};
+    use super::super::kernels::{self, map_slope, map_value};
     use super::*;
     use candle_core::Device;
 
@@ -237,29 +231,27 @@ mod tests {
         }
     }
 
-    fn check<P: Pointwise + Composed>(name: &str, function: P) {
+    fn check(function: ElementKernel) {
+        let name = format!("{function:?}");
         let x = numbers(&[7, 33]);
         let y = map_value(function, &x).unwrap().unwrap();
-        assert_close(name, &<P as Composed>::value(&x).unwrap(), &y);
-        let saved = if P::SAVES_OUTPUT { y } else { x };
+        assert_close(&name, &value(function, &x).unwrap(), &y);
+        let saved = if function.saves_output() { y } else { x };
         let ones = saved.ones_like().unwrap();
-        assert_close(
-            name,
-            &<P as Composed>::slope(&saved).unwrap(),
-            &map_slope(function, &saved, &ones).unwrap().unwrap(),
-        );
+        let slopes = map_slope(function, &saved, &ones).unwrap().unwrap();
+        assert_close(&name, &slope(function, &saved).unwrap(), &slopes);
     }
 
     #[test]
     fn functions_equal_their_kernels() {
-        check("exp", Exp);
-        check("tanh", Tanh);
-        check("sigmoid", Sigmoid);
-        check("relu", Relu);
-        check("silu", Silu);
-        check("quick_gelu", QuickGelu);
-        check("gelu tanh", GeluTanh);
-        check("gelu erf", GeluErf);
+        check(ElementKernel::Exp);
+        check(ElementKernel::Tanh);
+        check(ElementKernel::Sigmoid);
+        check(ElementKernel::Relu);
+        check(ElementKernel::Silu);
+        check(ElementKernel::QuickGelu);
+        check(ElementKernel::GeluTanh);
+        check(ElementKernel::GeluErf);
     }
 
     #[test]

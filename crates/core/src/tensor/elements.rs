@@ -7,11 +7,11 @@
 
 use super::CT;
 use super::host::contiguous;
-use super::threads::share_pieces;
 use crate::error::{Error, Result};
 use crate::ops::Scalar;
 use candle_core::{CpuStorage, DType, Device, Layout, Storage, WithDType};
 use half::{bf16, f16};
+use hooklens_kernels::threads::share_pieces;
 
 /// Elements that one closure call sees: small enough for the cache, large enough to hide the call.
 const PIECE: usize = 2048;

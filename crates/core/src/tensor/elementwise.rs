@@ -3,9 +3,9 @@
 //! Each is one line: its value, and its gradient from the argument or (where that is cheaper to keep) the result.
 //! Integers are taken as `float32` where the result is a fraction, and stay integers where it is not.
 
-use super::composed::{self, Composed};
+use super::composed;
 use super::elements::{map, zip};
-use super::kernels::{self, Pointwise};
+use super::kernels::{self, ElementKernel};
 use super::{CT, Tensor};
 use crate::autograd::record_unary;
 use crate::device::DType;
@@ -39,23 +39,23 @@ pub(super) fn from_output(
 }
 
 /// A function with a fast kernel: `value` and `slope(saved)` are the general way.
-pub(super) fn pointwise<P: Pointwise + Composed + Send + 'static>(
+pub(super) fn pointwise(
     op: &'static str,
     x: &Tensor,
-    kernel: P,
+    kernel: ElementKernel,
     value: fn(f64) -> f64,
     slope: fn(f64) -> f64,
 ) -> Result<Tensor> {
     let x = x.to_float()?;
     let y = match kernels::map_value(kernel, x.data())? {
         Some(y) => y,
-        None if composed::applies(x.data()) => <P as Composed>::value(x.data())?,
+        None if composed::applies(x.data()) => composed::value(kernel, x.data())?,
         None => map(x.data().dtype(), x.data(), value)?,
     };
-    let saved = if P::SAVES_OUTPUT { y.clone() } else { x.data().clone() };
+    let saved = if kernel.saves_output() { y.clone() } else { x.data().clone() };
     record_unary(op, y, &x, move |g| match kernels::map_slope(kernel, &saved, g)? {
         Some(dx) => Ok(dx),
-        None if composed::applies(g) => Ok(g.mul(&<P as Composed>::slope(&saved)?)?),
+        None if composed::applies(g) => Ok(g.mul(&composed::slope(kernel, &saved)?)?),
         None => zip(g.dtype(), g.dims(), [g.into(), (&saved).into()], |g: f64, s: f64| g * slope(s)),
     })
 }
@@ -128,12 +128,12 @@ impl Tensor {
 
     /// `e^x`.
     pub fn exp(&self) -> Result<Self> {
-        pointwise("exp", self, kernels::Exp, f64::exp, |y| y)
+        pointwise("exp", self, ElementKernel::Exp, f64::exp, |y| y)
     }
 
     /// `tanh x`.
     pub fn tanh(&self) -> Result<Self> {
-        pointwise("tanh", self, kernels::Tanh, f64::tanh, |y| 1.0 - y * y)
+        pointwise("tanh", self, ElementKernel::Tanh, f64::tanh, |y| 1.0 - y * y)
     }
 }
 

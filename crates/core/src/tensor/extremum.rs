@@ -1,5 +1,6 @@
 //! The largest and smallest elements, where they are, and the median. NaN wins everywhere, as in torch.
 
+use super::picks::Picks;
 use super::rows::Rows;
 use super::{CT, Tensor, require_float};
 use crate::autograd::{record_many, record_unary};
@@ -96,10 +97,8 @@ fn picked(op: &'static str, rows: Rows, x: &Tensor, at: CT, keepdim: bool) -> Re
     let places = super::elements::to_vec::<i64>(&at)?;
     let host = rows.gather(x.data())?;
     let len = rows.len();
-    let flat: Vec<i64> = places.iter().enumerate().map(|(i, p)| (i * len) as i64 + p).collect();
-    let n = flat.len();
-    let flat = CT::from_vec(flat, n, &candle_core::Device::Cpu)?;
-    let y = host.flatten_all()?.index_select(&flat, 0)?;
+    let flat: Vec<usize> = places.iter().enumerate().map(|(i, p)| i * len + *p as usize).collect();
+    let y = Picks::entries(&[host.elem_count()], 0, &flat).take(&host.flatten_all()?)?;
     let y = y.reshape(rows.out_dims(keepdim))?.to_device(x.data().device())?;
     let indices = Tensor::constant(at.clone())?;
     if !x.dtype().is_float() {

@@ -187,7 +187,7 @@ impl Tensor {
                 let kept: Vec<u8> = lost.into_iter().map(|lost| u8::from(!lost)).collect();
                 let kept = CT::from_vec(kept, (blocks[0], 1), g.device())?.broadcast_as(blocks.as_slice())?;
                 let taken = taken.reshape(blocks.as_slice())?;
-                Ok(kept.where_cond(&taken, &taken.zeros_like()?)?.reshape(picks.dims.as_slice())?)
+                Ok(super::select::chosen(&kept, &taken, &taken.zeros_like()?)?.reshape(picks.dims.as_slice())?)
             });
             Ok(vec![base.transpose()?, written.transpose()?])
         })

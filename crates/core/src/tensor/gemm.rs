@@ -84,7 +84,7 @@ fn by_halves<T: Half + WithDType>(plan: &Plan, a: &CT, b: &CT, bias: Option<&CT>
     let wide = |x: &CT| {
         read_all::<T, _>(x, |x| {
             let mut wide = vec![0f32; x.len()];
-            kernels::widen(x, &mut wide);
+            T::widen(x, &mut wide);
             Ok(wide)
         })
     };
@@ -101,7 +101,7 @@ fn by_halves<T: Half + WithDType>(plan: &Plan, a: &CT, b: &CT, bias: Option<&CT>
     }
     // SAFETY: the product above wrote every element.
     unsafe { values.set_len(m * n) };
-    upload(kernels::narrowed::<T>(&values), &plan.out_dims(), a.device()).map(Some)
+    upload(T::narrowed(&values), &plan.out_dims(), a.device()).map(Some)
 }
 
 fn required(op: &'static str, product: Option<CT>) -> Result<CT> {

@@ -62,7 +62,7 @@ pub(super) fn contiguous(t: &CT) -> Result<CT> {
         return Ok(t.clone());
     }
     crate::memory::require_tensor("contiguous", t.dims(), t.dtype().size_in_bytes())?;
-    if !t.device().is_cpu() {
+    if !crate::device::on_host(t) {
         return Ok(t.contiguous()?);
     }
     with_element_type!(t.dtype(), T => {
@@ -229,6 +229,11 @@ pub(super) fn windowed(
     t: &Tensor,
     window: impl Fn(Window) -> Window + Send + Sync + 'static,
 ) -> Result<Tensor> {
+    windowed_by(op, t, Box::new(window))
+}
+
+/// [`windowed`], compiled once for all windows.
+fn windowed_by(op: &'static str, t: &Tensor, window: Box<dyn Fn(Window) -> Window + Send + Sync>) -> Result<Tensor> {
     let data = t.data();
     crate::memory::require_tensor(op, &window(Window::row_major(t.dims())).dims, data.dtype().size_in_bytes())?;
     let out = with_element_type!(data.dtype(), T => {

@@ -12,7 +12,7 @@ pub(super) fn cat(parts: &[CT], axis: usize) -> Result<CT> {
     let Some(first) = parts.first() else {
         return Err(Error::InvalidArgument { op: "cat", detail: "needs at least one tensor".into() });
     };
-    if !first.device().is_cpu() {
+    if !crate::device::on_host(first) {
         return Ok(CT::cat(parts, axis)?);
     }
     let mut dims = first.dims().to_vec();

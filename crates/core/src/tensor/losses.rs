@@ -55,7 +55,7 @@ impl Tensor {
         let ratio = log.sub(x.data())?;
         let zero = probability.zeros_like()?;
         let present: CT = probability.ne(&zero)?;
-        let masked = move |t: &CT| -> Result<CT> { Ok(present.where_cond(t, &zero)?) };
+        let masked = move |t: &CT| -> Result<CT> { super::select::chosen(&present, t, &zero) };
         let losses = masked(&probability.mul(&ratio)?)?;
         let losses = record(OP, losses, &[&x, &target], move |g, needs| {
             let to_x = needs[0].then(|| -> Result<CT> { Ok(g.mul(&probability)?.neg()?) });

@@ -46,7 +46,6 @@ mod shape;
 mod slices;
 mod sorting;
 mod statistics;
-mod threads;
 mod transfer;
 mod triangle;
 
@@ -58,11 +57,13 @@ pub use einops::AxisReduction;
 pub use indexing::IndexItem;
 pub use kernels::instructions;
 pub(crate) use kernels::{ElementKernel, Sight};
+pub(crate) use picks::entries;
 pub(crate) use promotion::promote;
 pub use random::manual_seed;
 pub use rope::RopePairs;
 pub(crate) use rows::unbroadcast;
 pub use sampling::{Sampler, SamplingOptions};
+pub(crate) use select::chosen;
 
 use crate::autograd::{Edge, Node};
 use crate::device::{DType, device_name};

@@ -5,7 +5,7 @@
 
 use super::host::{moved, read_all, upload, with_element_type};
 use super::{CT, Tensor};
-use crate::device::DType;
+use crate::device::{DType, on_host};
 use crate::error::{Error, Result};
 use candle_core::WithDType;
 use std::sync::Arc;
@@ -137,6 +137,16 @@ impl Picks {
     }
 }
 
+/// The entries `places` of `axis`, which must be in range, without a record of it.
+pub(crate) fn entries(x: &CT, axis: usize, places: &[u32]) -> Result<CT> {
+    if on_host(x) {
+        let places: Vec<usize> = places.iter().map(|&i| i as usize).collect();
+        return Picks::entries(x.dims(), axis, &places).take(x);
+    }
+    let ids = CT::from_slice(places, places.len(), x.device())?;
+    Ok(super::host::contiguous(x)?.index_select(&ids, axis)?)
+}
+
 impl Tensor {
     /// What `picks` takes of this tensor; the gradient is added back to the same places.
     pub(super) fn pick(&self, op: &'static str, picks: Picks) -> Result<Self> {
@@ -146,7 +156,7 @@ impl Tensor {
 
     /// The entries `places` of `axis`, which must be in range.
     pub(super) fn select_entries(&self, op: &'static str, axis: usize, places: Vec<usize>) -> Result<Self> {
-        if self.data().device().is_cpu() {
+        if on_host(self.data()) {
             let outer: usize = self.dims()[..axis].iter().product();
             crate::memory::require_tensor(op, &[outer, places.len()], size_of::<usize>())?;
             return self.pick(op, Picks::entries(self.dims(), axis, &places));

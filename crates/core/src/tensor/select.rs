@@ -7,7 +7,7 @@ use super::promotion::{Operand, result_type};
 use super::rows::unbroadcast;
 use super::{CT, Tensor, broadcast_dims, kernels};
 use crate::autograd::{record, record_unary};
-use crate::device::DType;
+use crate::device::{DType, on_host};
 use crate::error::{Error, Result};
 use crate::ops::{Op, Scalar, op_table};
 
@@ -28,6 +28,21 @@ fn masked(g: &CT, mask: &CT, chosen: bool, dims: &[usize]) -> Result<CT> {
     let keep = f64::from(u8::from(chosen));
     let kept = zip(g.dtype(), g.dims(), [g.into(), mask.into()], |g: f64, m: f64| if m == keep { g } else { 0.0 })?;
     unbroadcast(&kept, dims)
+}
+
+/// `a` where `mask` is not 0, `b` elsewhere, all of one shape, without a record of it.
+pub(crate) fn chosen(mask: &CT, a: &CT, b: &CT) -> Result<CT> {
+    if !on_host(a) {
+        return Ok(mask.where_cond(a, b)?);
+    }
+    let terms = [mask.into(), Term::from(a), Term::from(b)];
+    if let Some(y) = kernels::select(mask, &terms[1], &terms[2], a.dims())? {
+        return Ok(y);
+    }
+    if a.dtype().is_float() {
+        return zip3(a.dtype(), a.dims(), terms, |m: f64, a: f64, b: f64| if m != 0.0 { a } else { b });
+    }
+    zip3(a.dtype(), a.dims(), terms, |m: i64, a: i64, b: i64| if m != 0 { a } else { b })
 }
 
 fn choose(op: &'static str, mask: &Tensor, a: Operand, b: Operand, dtype: DType) -> Result<Tensor> {

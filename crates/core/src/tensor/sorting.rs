@@ -19,19 +19,24 @@ fn order<T: WithDType>(a: &T, b: &T) -> Ordering {
 fn sorted_places<T: WithDType>(rows: &[T], n: usize, keep: usize, descending: bool) -> Vec<usize> {
     let mut out = Vec::with_capacity(rows.len().checked_div(n).unwrap_or(0) * keep);
     for row in rows.chunks_exact(n.max(1)) {
-        let compare = |a: &usize, b: &usize| {
-            let by_value = order(&row[*a], &row[*b]);
-            (if descending { by_value.reverse() } else { by_value }).then(a.cmp(b))
-        };
-        let mut places: Vec<usize> = (0..n).collect();
-        if keep > 0 && keep < n {
-            places.select_nth_unstable_by(keep - 1, compare);
-        }
-        places.truncate(keep);
-        places.sort_unstable_by(compare);
-        out.extend(places);
+        out.extend(first_places(n, keep, &|a, b| {
+            let by_value = order(&row[a], &row[b]);
+            (if descending { by_value.reverse() } else { by_value }).then(a.cmp(&b))
+        }));
     }
     out
+}
+
+/// The first `keep` of `n` places in that order. The library's sorts are large: they are compiled once, not for each
+/// dtype.
+fn first_places(n: usize, keep: usize, compare: &dyn Fn(usize, usize) -> Ordering) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..n).collect();
+    if keep > 0 && keep < n {
+        places.select_nth_unstable_by(keep - 1, |a, b| compare(*a, *b));
+    }
+    places.truncate(keep);
+    places.sort_unstable_by(|a, b| compare(*a, *b));
+    places
 }
 
 impl Tensor {

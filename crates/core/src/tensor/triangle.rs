@@ -31,7 +31,7 @@ impl Tensor {
             if x.elem_count() == 0 {
                 return Ok(x.clone());
             }
-            Ok(mask.broadcast_as(x.dims())?.where_cond(x, &x.zeros_like()?)?)
+            super::select::chosen(&mask.broadcast_as(x.dims())?, x, &x.zeros_like()?)
         };
         moved(op, cut(self.data())?, self, cut)
     }

@@ -9,7 +9,7 @@ use crate::autograd::{lock, record};
 use crate::device::DType;
 use crate::error::{Error, Result};
 use crate::hooks::{PointInfo, Reach};
-use crate::tensor::{CT, Tensor, unbroadcast};
+use crate::tensor::{CT, Tensor, chosen, unbroadcast};
 use candle_core::{DType as Storage, Device};
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ fn wide(dtype: Storage) -> Storage {
 fn masked(mask: Option<&CT>, selected: &CT, otherwise: &CT) -> Result<CT> {
     match mask {
         None => Ok(selected.clone()),
-        Some(mask) => Ok(mask.where_cond(selected, otherwise)?),
+        Some(mask) => chosen(mask, selected, otherwise),
     }
 }
 
@@ -263,12 +263,12 @@ impl Plan {
     fn clamp(&self, x: &Tensor, min: f64, max: f64) -> Result<Tensor> {
         let (low, high) = (filled(min, x.data())?, filled(max, x.data())?);
         let (below, above) = (x.data().lt(&low)?, x.data().gt(&high)?);
-        let clamped = above.where_cond(&high, &below.where_cond(&low, x.data())?)?;
+        let clamped = chosen(&above, &high, &chosen(&below, &low, x.data())?)?;
         let data = masked(self.mask(), &clamped, x.data())?;
         let mask = self.mask.clone();
         self.edited(x, data, move |g| {
             let zero = g.zeros_like()?;
-            masked(mask.as_ref(), &above.where_cond(&zero, &below.where_cond(&zero, g)?)?, g)
+            masked(mask.as_ref(), &chosen(&above, &zero, &chosen(&below, &zero, g)?)?, g)
         })
     }
 
@@ -288,8 +288,8 @@ impl Plan {
             None => without(g, &basis),
             Some(mask) => {
                 let zero = g.zeros_like()?;
-                let selected = without(&mask.where_cond(g, &zero)?, &basis)?;
-                Ok(selected.add(&mask.where_cond(&zero, g)?)?)
+                let selected = without(&chosen(mask, g, &zero)?, &basis)?;
+                Ok(selected.add(&chosen(mask, &zero, g)?)?)
             }
         })
     }
@@ -318,15 +318,15 @@ impl Plan {
         let own = x.data().dtype();
         let left = masked(self.mask(), &x.data().zeros_like()?, x.data())?.to_dtype(wide(own))?;
         let sum = left.sum_keepdim(key)?;
-        let sum = sum.eq(&sum.zeros_like()?)?.where_cond(&sum.ones_like()?, &sum)?;
+        let sum = chosen(&sum.eq(&sum.zeros_like()?)?, &sum.ones_like()?, &sum)?;
         let scaled = left.broadcast_div(&sum)?;
-        let data = rows.where_cond(&scaled.to_dtype(own)?, x.data())?;
+        let data = chosen(&rows, &scaled.to_dtype(own)?, x.data())?;
         let mask = self.mask.clone();
         self.edited(x, data, move |g| {
             let wide_g = g.to_dtype(wide(own))?;
             let along = wide_g.mul(&scaled)?.sum_keepdim(key)?;
             let inside = wide_g.broadcast_sub(&along)?.broadcast_div(&sum)?.to_dtype(own)?;
-            Ok(rows.where_cond(&masked(mask.as_ref(), &g.zeros_like()?, &inside)?, g)?)
+            chosen(&rows, &masked(mask.as_ref(), &g.zeros_like()?, &inside)?, g)
         })
     }
 }

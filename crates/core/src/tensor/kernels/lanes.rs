@@ -4,25 +4,7 @@ use super::applies;
 use crate::error::Result;
 use crate::tensor::CT;
 use crate::tensor::elements::{Pattern, Term};
-
-/// An operand over one stretch of the result.
-#[derive(Clone, Copy)]
-pub(super) enum Lane<'a, T> {
-    /// One element for each of the result.
-    Each(&'a [T]),
-    /// The same element throughout.
-    All(T),
-}
-
-impl<'a, T> Lane<'a, T> {
-    /// Its first `len` elements.
-    pub(super) fn first(self, len: usize) -> Self {
-        match self {
-            Self::Each(values) => Self::Each(&values[..len]),
-            Self::All(value) => Self::All(value),
-        }
-    }
-}
+use hooklens_kernels::lanes::Lane;
 
 /// An operand's elements and how they repeat.
 #[derive(Clone, Copy)]

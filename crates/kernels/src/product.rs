@@ -20,7 +20,7 @@ pub(super) use row::inner_products;
 
 use super::instructions::Instructions;
 use super::operand::{Operand, Strided};
-use crate::tensor::threads::share;
+use crate::threads::share;
 use packing::{pack_left, pack_operand, pack_rows};
 use row::one_row;
 use std::cell::RefCell;
@@ -28,7 +28,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// What is done to finished results: it is given stretches of rows, with where in the result each begins.
-pub(crate) type Finish<'a> = &'a (dyn Fn(usize, &mut [f32]) + Sync);
+pub type Finish<'a> = &'a (dyn Fn(usize, &mut [f32]) + Sync);
 
 /// Columns that are packed at a time: the packed block fits the second-level cache.
 const GROUP: usize = 128;
@@ -144,18 +144,19 @@ impl Ahead {
 }
 
 /// Whether the machine has the instructions that [`multiply`] needs.
-pub(crate) fn multiplies() -> bool {
+pub fn multiplies() -> bool {
     Tile::chosen().is_some()
 }
 
 /// Whether [`multiply`] is also the best there is for few rows and for small matrices.
-pub(crate) fn multiplies_all() -> bool {
+pub fn multiplies_all() -> bool {
     Tile::chosen() == Some(Tile::Simd128)
 }
 
 /// Writes `a @ b`, plus `bias` on each row, after `finish`: `[m, k] @ [k, n] -> [m, n]`, row-major. False where the
 /// machine has no instructions for it; nothing is written then.
-pub(crate) fn multiply(
+#[inline(never)]
+pub fn multiply(
     [m, n, k]: [usize; 3],
     a: Strided<'_>,
     b: Operand<'_>,

@@ -7,13 +7,13 @@ use std::ops::Range;
 
 /// A matrix as elements `at + row * rows + column * columns` of a slice.
 #[derive(Clone, Copy)]
-pub(crate) struct Strided<'a, T = f32> {
+pub struct Strided<'a, T = f32> {
     /// Its first element comes first.
-    pub(crate) data: &'a [T],
+    pub data: &'a [T],
     /// How far apart rows are.
-    pub(crate) row: usize,
+    pub row: usize,
     /// How far apart columns are.
-    pub(crate) column: usize,
+    pub column: usize,
 }
 
 impl<T> Strided<'_, T> {
@@ -25,7 +25,7 @@ impl<T> Strided<'_, T> {
 
 /// The right operand of a product.
 #[derive(Clone, Copy)]
-pub(crate) enum Operand<'a> {
+pub enum Operand<'a> {
     /// `f32`.
     Single(Strided<'a>),
     /// `f16`.

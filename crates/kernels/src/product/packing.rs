@@ -1,7 +1,7 @@
 //! Operands of products laid out anew, so that tiles read them one element after the other.
 
 use super::{Operand, Strided, Tile};
-use crate::tensor::threads::share_pieces;
+use crate::threads::share_pieces;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -31,13 +31,7 @@ pub(super) fn pack_left(tile: Tile, [m, k]: [usize; 2], a: Strided<'_>, threads:
 }
 
 /// Writes the rows `from` of the left operand as `[k, rows]`, zeros where there are fewer.
-pub(in crate::tensor::kernels) fn pack_strip(
-    rows: usize,
-    k: usize,
-    a: Strided<'_>,
-    from: Range<usize>,
-    out: &mut [MaybeUninit<f32>],
-) {
+pub(crate) fn pack_strip(rows: usize, k: usize, a: Strided<'_>, from: Range<usize>, out: &mut [MaybeUninit<f32>]) {
     let count = from.len();
     if count < rows {
         out.fill(MaybeUninit::new(0.0));
@@ -83,13 +77,7 @@ fn copy_rows<const N: usize>(b: Strided<'_>, depth: Range<usize>, first: usize, 
 }
 
 /// A strip of the right operand as `[depth, tile columns]`, filled up with zeros.
-pub(in crate::tensor::kernels) fn pack_right(
-    tile: Tile,
-    b: Strided<'_>,
-    depth: Range<usize>,
-    columns: Range<usize>,
-    out: &mut [f32],
-) {
+pub(crate) fn pack_right(tile: Tile, b: Strided<'_>, depth: Range<usize>, columns: Range<usize>, out: &mut [f32]) {
     let width = tile.columns();
     if columns.len() < width {
         out.fill(0.0);

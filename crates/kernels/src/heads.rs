@@ -6,109 +6,133 @@
 //! are in the same order, so that a token's result does not depend on how many come with it.
 
 use super::attention::{Sight, softmax_row};
-use super::halves::widen;
+use super::halves::Half;
 use super::math::sum;
 use super::operand::Strided;
 use super::product::{Ahead, Right, Start, TILE, Tile, inner_products, pack_right, pack_strip, run_tile};
 use super::vectors::scaled_sum;
 use super::{Kernel, run};
-use crate::tensor::threads::share;
+use crate::threads::share;
 use half::{bf16, f16};
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// What keys, queries and values are stored in.
-pub(crate) trait Stored: Copy + Sync {
+pub trait Stored: Copy + Sync {
     /// The rows as `f32`, read in place where they are that, otherwise converted into `room`.
     fn rows<'a>(from: Rows<'a, Self>, rows: Range<usize>, room: &'a mut Vec<f32>) -> (&'a [f32], usize);
+
+    /// Writes what every query gets from the values that it sees. `head` gives each head and where in the results its first
+    /// query's are.
+    ///
+    /// # Safety
+    /// The results must have room for every head's rows, and these must not overlap.
+    unsafe fn attend<'a>(shape: Shape, head: Heads<'_, 'a, Self>, results: &Results);
+}
+
+/// Gives a head by its number, and where in the results its first query's are.
+pub type Heads<'f, 'a, T> = &'f (dyn Fn(usize) -> (Head<'a, T>, usize) + Sync);
+
+/// What is the same for everything that keys, queries and values are stored in.
+macro_rules! attend {
+    () => {
+        unsafe fn attend<'a>(shape: Shape, head: Heads<'_, 'a, Self>, results: &Results) {
+            // SAFETY: as promised by the caller.
+            unsafe { attend(shape, head, results) }
+        }
+    };
 }
 
 impl Stored for f32 {
+    attend!();
+
     fn rows<'a>(from: Rows<'a, f32>, rows: Range<usize>, _: &'a mut Vec<f32>) -> (&'a [f32], usize) {
         (&from.data[(rows.start * from.stride).min(from.data.len())..], from.stride)
     }
 }
 
 /// Converts rows one by one.
-fn widened<'a, T: Copy>(
-    from: Rows<'a, T>,
-    rows: Range<usize>,
-    room: &'a mut Vec<f32>,
-    convert: impl Fn(&[T], &mut [f32]),
-) -> (&'a [f32], usize) {
+fn widened<'a, T: Half>(from: Rows<'a, T>, rows: Range<usize>, room: &'a mut Vec<f32>) -> (&'a [f32], usize) {
     room.clear();
     room.resize(rows.len() * from.width, 0.0);
     for (row, out) in rows.zip(room.chunks_exact_mut(from.width.max(1))) {
-        convert(&from.data[row * from.stride..][..from.width], out);
+        T::widen(&from.data[row * from.stride..][..from.width], out);
     }
     (room, from.width)
 }
 
 impl Stored for f16 {
+    attend!();
+
     fn rows<'a>(from: Rows<'a, f16>, rows: Range<usize>, room: &'a mut Vec<f32>) -> (&'a [f32], usize) {
-        widened(from, rows, room, widen)
+        widened(from, rows, room)
     }
 }
 
 impl Stored for bf16 {
+    attend!();
+
     fn rows<'a>(from: Rows<'a, bf16>, rows: Range<usize>, room: &'a mut Vec<f32>) -> (&'a [f32], usize) {
-        widened(from, rows, room, widen)
+        widened(from, rows, room)
     }
 }
 
 /// Rows of `width` neighbouring elements, `stride` apart.
 #[derive(Clone, Copy)]
-pub(crate) struct Rows<'a, T> {
+pub struct Rows<'a, T> {
     /// The first row comes first.
-    pub(crate) data: &'a [T],
+    pub data: &'a [T],
     /// How far apart rows are.
-    pub(crate) stride: usize,
+    pub stride: usize,
     /// Elements of a row.
-    pub(crate) width: usize,
+    pub width: usize,
 }
 
 /// What is added to the scores of a head.
 #[derive(Clone, Copy)]
-pub(crate) struct Mask<'a> {
+pub struct Mask<'a> {
     /// The first score's comes first.
-    pub(crate) data: &'a [f32],
+    pub data: &'a [f32],
     /// How far apart those of queries are, and of keys.
-    pub(crate) strides: [usize; 2],
+    pub strides: [usize; 2],
 }
 
 /// One head's attention.
-pub(crate) struct Head<'a, T> {
+pub struct Head<'a, T> {
     /// `[queries, d]`.
-    pub(crate) q: Rows<'a, T>,
+    pub q: Rows<'a, T>,
     /// `[keys, d]`.
-    pub(crate) k: Rows<'a, T>,
+    pub k: Rows<'a, T>,
     /// `[keys, d_v]`.
-    pub(crate) v: Rows<'a, T>,
+    pub v: Rows<'a, T>,
     /// `[queries, keys]`.
-    pub(crate) mask: Option<Mask<'a>>,
+    pub mask: Option<Mask<'a>>,
 }
 
 /// What all heads share.
 #[derive(Clone, Copy)]
-pub(crate) struct Shape {
+pub struct Shape {
     /// How many there are.
-    pub(crate) heads: usize,
-    pub(crate) queries: usize,
-    pub(crate) keys: usize,
+    pub heads: usize,
+    /// Queries of a head.
+    pub queries: usize,
+    /// Keys of a head.
+    pub keys: usize,
     /// What scores are multiplied by.
-    pub(crate) scale: f32,
-    pub(crate) sight: Sight,
+    pub scale: f32,
+    /// Which keys a query sees.
+    pub sight: Sight,
     /// Whether a row of `-inf` alone sees nothing; otherwise it is NaN.
-    pub(crate) or_zeros: bool,
+    pub or_zeros: bool,
 }
 
 /// Where results go: `[queries, d_v]` for each head.
-pub(crate) struct Results {
+pub struct Results {
     /// Of the first head.
-    pub(crate) at: *mut f32,
+    pub at: *mut f32,
     /// How far apart the rows of a head are.
-    pub(crate) stride: usize,
+    pub stride: usize,
 }
 
 // SAFETY: the runs of queries that threads write do not overlap.
@@ -134,20 +158,16 @@ const FEW: usize = 3;
 const BLOCK: usize = 128;
 
 /// Whether the machine has the instructions for it.
-pub(crate) fn attends() -> bool {
+pub fn attends() -> bool {
     Tile::chosen().is_some()
 }
 
-/// Writes what every query gets from the values that it sees. `head` gives each head and where in the results its first
-/// query's are.
+/// See [`Stored::attend`].
 ///
 /// # Safety
-/// The results must have room for every head's rows, and these must not overlap.
-pub(crate) unsafe fn attend<'a, T: Stored + 'a>(
-    shape: Shape,
-    head: impl Fn(usize) -> (Head<'a, T>, usize) + Sync,
-    results: &Results,
-) {
+/// As there.
+#[inline(never)]
+unsafe fn attend<T: Stored>(shape: Shape, head: Heads<'_, '_, T>, results: &Results) {
     let Some(tile) = Tile::chosen() else { return };
     let (heads, queries) = (shape.heads, shape.queries);
     if heads == 0 || queries == 0 {
@@ -232,7 +252,7 @@ impl<T: Stored> Piece<'_, T> {
     /// Queries one by one, with the sums in the order of [`Self::tiles`].
     ///
     /// # Safety
-    /// As of [`attend`].
+    /// As of [`Stored::attend`].
     unsafe fn few(self, room: &mut Room) {
         let Room { wide, scores, strip, .. } = room;
         let skip = self.may_skip(wide);
@@ -275,7 +295,7 @@ impl<T: Stored> Piece<'_, T> {
     /// A tile's rows at a time.
     ///
     /// # Safety
-    /// As of [`attend`].
+    /// As of [`Stored::attend`].
     unsafe fn tiles(self, tile: Tile, room: &mut Room) {
         let Room { wide, keys, values, scores, strip } = room;
         let (lanes, height) = (tile.columns(), tile.rows());

@@ -7,7 +7,17 @@ use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
 /// A type of half precision.
-pub(crate) trait Half: Copy + Sync {
+pub trait Half: Copy + Sync {
+    /// Writes numbers as `f32`, as many as there is room for.
+    fn widen(from: &[Self], to: &mut [f32]);
+    /// Numbers rounded to the nearest, to that with an even last digit where two are.
+    fn narrowed(from: &[f32]) -> Vec<Self>;
+    /// A matrix of them as an operand of a product.
+    fn operand(matrix: Strided<'_, Self>) -> Operand<'_>;
+}
+
+/// How its bits are read and made.
+pub(super) trait Bits: Copy + Sync {
     /// The bits of numbers.
     fn bits(slice: &[Self]) -> &[u16];
     /// The number of these bits.
@@ -16,15 +26,32 @@ pub(crate) trait Half: Copy + Sync {
     fn wide(bits: u32) -> f32;
     /// The bits of the nearest number, that with an even last digit where two are.
     fn nearest(x: f32) -> u16;
-    /// A matrix of them as an operand of a product.
-    fn operand(matrix: Strided<'_, Self>) -> Operand<'_>;
 }
 
-impl Half for f16 {
-    fn operand(matrix: Strided<'_, Self>) -> Operand<'_> {
-        Operand::Half(matrix)
-    }
+macro_rules! half {
+    ($type:ident, $operand:ident) => {
+        impl Half for $type {
+            fn widen(from: &[Self], to: &mut [f32]) {
+                let runs = Runs { first: 0, count: 1, len: from.len().min(to.len()), next: 0, step: 1, apart: 0 };
+                widen_runs(from, runs, to);
+            }
 
+            fn narrowed(from: &[f32]) -> Vec<Self> {
+                let mut to = Vec::with_capacity(from.len());
+                run(Narrow { from, to: &mut to });
+                to
+            }
+
+            fn operand(matrix: Strided<'_, Self>) -> Operand<'_> {
+                Operand::$operand(matrix)
+            }
+        }
+    };
+}
+half!(f16, Half);
+half!(bf16, Brain);
+
+impl Bits for f16 {
     #[inline(always)]
     fn bits(slice: &[Self]) -> &[u16] {
         slice.reinterpret_cast()
@@ -68,11 +95,7 @@ impl Half for f16 {
     }
 }
 
-impl Half for bf16 {
-    fn operand(matrix: Strided<'_, Self>) -> Operand<'_> {
-        Operand::Brain(matrix)
-    }
-
+impl Bits for bf16 {
     #[inline(always)]
     fn bits(slice: &[Self]) -> &[u16] {
         slice.reinterpret_cast()
@@ -114,7 +137,7 @@ struct Widen<'a, T> {
     to: &'a mut [f32],
 }
 
-impl<T: Half> Kernel for Widen<'_, T> {
+impl<T: Bits> Kernel for Widen<'_, T> {
     #[inline(always)]
     fn call<const FMA: bool>(self) {
         let Runs { first, count, len, next, step, apart } = self.runs;
@@ -141,14 +164,8 @@ impl<T: Half> Kernel for Widen<'_, T> {
 }
 
 /// Writes runs as `f32`.
-pub(super) fn widen_runs<T: Half>(from: &[T], runs: Runs, to: &mut [f32]) {
+pub(super) fn widen_runs<T: Bits>(from: &[T], runs: Runs, to: &mut [f32]) {
     run(Widen { from, runs, to });
-}
-
-/// Writes numbers as `f32`.
-pub(crate) fn widen<T: Half>(from: &[T], to: &mut [f32]) {
-    let runs = Runs { first: 0, count: 1, len: from.len().min(to.len()), next: 0, step: 1, apart: 0 };
-    widen_runs(from, runs, to);
 }
 
 struct Narrow<'a, T> {
@@ -156,23 +173,16 @@ struct Narrow<'a, T> {
     to: &'a mut Vec<T>,
 }
 
-impl<T: Half> Kernel for Narrow<'_, T> {
+impl<T: Bits> Kernel for Narrow<'_, T> {
     #[inline(always)]
     fn call<const FMA: bool>(self) {
         self.to.extend(self.from.iter().map(|&x| T::of(T::nearest(x))));
     }
 }
 
-/// Numbers rounded to half precision.
-pub(crate) fn narrowed<T: Half>(from: &[f32]) -> Vec<T> {
-    let mut to = Vec::with_capacity(from.len());
-    run(Narrow { from, to: &mut to });
-    to
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Half, narrowed, widen};
+    use super::{Bits, Half};
     use half::{bf16, f16};
 
     fn same(a: f32, b: f32) -> bool {
@@ -180,17 +190,17 @@ mod tests {
     }
 
     /// Each number of half precision, and what lies between neighbours: on the middle and beside it.
-    fn converts<T: Half>(exact: fn(T) -> f32, nearest: fn(f32) -> T) {
+    fn converts<T: Half + Bits>(exact: fn(T) -> f32, nearest: fn(f32) -> T) {
         let all: Vec<T> = (0..=u16::MAX).map(T::of).collect();
         let mut wide = vec![0f32; all.len()];
-        widen(&all, &mut wide);
+        T::widen(&all, &mut wide);
         for (bits, (&half, &wide)) in all.iter().zip(&wide).enumerate() {
             assert!(same(wide, exact(half)), "{bits:#06x}: {wide}");
         }
         let middles = wide.windows(2).map(|pair| ((f64::from(pair[0]) + f64::from(pair[1])) / 2.0) as f32);
         let near: Vec<f32> =
             middles.chain(wide.iter().copied()).flat_map(|x| [x.next_down(), x, x.next_up()]).collect();
-        for (&x, half) in near.iter().zip(narrowed::<T>(&near)) {
+        for (&x, half) in near.iter().zip(T::narrowed(&near)) {
             assert!(same(exact(half), exact(nearest(x))), "{x:e} became {:e}", exact(half));
         }
     }

@@ -10,7 +10,7 @@ use super::simd128::{SQUARE, columns};
 #[cfg(target_arch = "x86_64")]
 use super::x86::{SQUARE, columns};
 use super::{Finish, Operand, Strided, block_len};
-use crate::tensor::threads::share_pieces;
+use crate::threads::share_pieces;
 use std::mem::MaybeUninit;
 
 /// Columns at a time: their sums stay in the first-level cache.
@@ -73,7 +73,7 @@ pub(super) fn one_row(
 
 /// Adds `Σ x[l] b[l][j]` to `out[j]`, for columns that do not lie in rows: the products of each `block` of `l` are summed
 /// from zero, one after the other, and then added.
-pub(in crate::tensor::kernels) fn inner_products(x: &[f32], block: usize, b: Strided<'_>, out: &mut [f32]) {
+pub(crate) fn inner_products(x: &[f32], block: usize, b: Strided<'_>, out: &mut [f32]) {
     if x.is_empty() || out.is_empty() {
         return;
     }

@@ -6,15 +6,17 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 
 /// Calls `work` with each number below `count` once, on this thread and on as many of the pool's as make `threads`.
 ///
 /// Each thread goes through a run of neighbouring numbers, then helps the others with theirs.
-pub(super) fn share(count: usize, threads: usize, work: impl Fn(usize) + Sync) {
+pub fn share(count: usize, threads: usize, work: impl Fn(usize) + Sync) {
+    /// WebAssembly without shared memory has no threads, and its engine no code for them.
+    const ALONE: bool = cfg!(all(target_family = "wasm", not(target_feature = "atomics")));
     let threads = threads.min(count);
-    if threads <= 1 {
+    if ALONE || threads <= 1 {
         return (0..count).for_each(work);
     }
     let run = count.div_ceil(threads);
@@ -33,7 +35,7 @@ pub(super) fn share(count: usize, threads: usize, work: impl Fn(usize) + Sync) {
         }
     };
     // What is allocated here may be freed by another thread, and the other way round: it counts for none.
-    let (region, _) = crate::memory::unowned(|| {
+    let (region, _) = crate::bytes::unowned(|| {
         let region = Arc::new(Region::new(&part));
         for first in 1..threads {
             let region = region.clone();
@@ -44,8 +46,8 @@ pub(super) fn share(count: usize, threads: usize, work: impl Fn(usize) + Sync) {
     let closing = Closing(&region);
     part(0);
     drop(closing);
-    let panic = crate::autograd::lock(&region.panic).take();
-    crate::memory::unowned(|| drop(region));
+    let panic = lock(&region.panic).take();
+    crate::bytes::unowned(|| drop(region));
     if let Some(panic) = panic {
         resume_unwind(panic);
     }
@@ -81,7 +83,7 @@ impl Region {
             // SAFETY: the region was open when this thread entered, and its caller waits until it has left.
             let outcome = catch_unwind(AssertUnwindSafe(|| unsafe { (*self.part)(first) }));
             if let Err(panic) = outcome {
-                *crate::autograd::lock(&self.panic) = Some(panic);
+                *lock(&self.panic) = Some(panic);
             }
         }
         if self.state.fetch_sub(2, Ordering::AcqRel) == 3 {
@@ -112,6 +114,11 @@ impl Drop for Closing<'_> {
     }
 }
 
+/// The value, also where a panic poisoned it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 struct Shared<T>(*mut T);
 
 // SAFETY: no two threads are given the same elements.
@@ -124,7 +131,7 @@ impl<T> Shared<T> {
 }
 
 /// [`share`] of the pieces that a slice falls into, `size` elements each but for the last.
-pub(super) fn share_pieces<T: Send>(all: &mut [T], size: usize, threads: usize, work: impl Fn(usize, &mut [T]) + Sync) {
+pub fn share_pieces<T: Send>(all: &mut [T], size: usize, threads: usize, work: impl Fn(usize, &mut [T]) + Sync) {
     let (len, size) = (all.len(), size.max(1));
     let shared = Shared(all.as_mut_ptr());
     share(len.div_ceil(size), threads, |i| {
