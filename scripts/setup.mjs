@@ -56,7 +56,14 @@ export function buildNative() {
 
 /** The engine for pages, into wasm/. */
 export function buildWasm() {
-  const inputs = ["Cargo.toml", "Cargo.lock", "crates/binding", "crates/core", "crates/kernels", "crates/wasm"];
+  const inputs = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "crates/binding",
+    "crates/core",
+    "crates/kernels",
+    "crates/wasm",
+  ];
   once(
     "wasm",
     {
