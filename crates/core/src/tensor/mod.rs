@@ -54,6 +54,7 @@ pub use arithmetic::Rounding;
 pub use attention::AttentionOptions;
 pub use cross_entropy::{ClassLoss, Reduction};
 pub use einops::AxisReduction;
+pub(crate) use gemm::product;
 pub use indexing::IndexItem;
 pub use kernels::instructions;
 pub(crate) use kernels::{ElementKernel, Sight};
