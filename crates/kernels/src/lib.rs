@@ -10,6 +10,7 @@ pub mod arithmetic;
 pub mod attention;
 pub mod bytes;
 pub mod classes;
+pub mod factors;
 mod halves;
 mod heads;
 mod instructions;
