@@ -9,6 +9,7 @@
 pub mod arithmetic;
 pub mod attention;
 pub mod bytes;
+pub mod cells;
 pub mod classes;
 mod halves;
 mod heads;
