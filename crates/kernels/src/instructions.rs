@@ -16,11 +16,15 @@ pub(super) enum Instructions {
 }
 
 impl Instructions {
-    /// What `HOOKLENS_INSTRUCTIONS` may name: WebAssembly has no variables of an environment.
+    /// What `HOOKLENS_INSTRUCTIONS` may name.
     const NAMED: [Self; 3] = [Self::Baseline, Self::Avx2, Self::Avx512];
 
     /// The best that this machine has, or less if the variable `HOOKLENS_INSTRUCTIONS` names less. Decided once.
     pub(super) fn chosen() -> Self {
+        // It has no variables of an environment, and known here, what is for other machines is left out.
+        if cfg!(target_family = "wasm") {
+            return Self::detected();
+        }
         static CHOSEN: OnceLock<Instructions> = OnceLock::new();
         *CHOSEN.get_or_init(|| {
             let wanted = std::env::var("HOOKLENS_INSTRUCTIONS").ok();

@@ -29,7 +29,12 @@ pub use halves::Half;
 pub use heads::{Head, Heads, Mask, Results, Rows, Shape, Stored, attends};
 pub use instructions::instructions;
 pub use operand::{Operand, Strided};
-pub use product::{Finish, multiplies, multiplies_all, multiply};
+#[cfg(any(target_family = "wasm", test))]
+pub use product::multiply_doubles;
+pub use product::{Finish, multiplies, multiply};
+
+#[cfg(all(target_family = "wasm", not(target_feature = "simd128")))]
+compile_error!("products in WebAssembly need its vectors: -C target-feature=+simd128");
 
 #[cfg(target_arch = "x86_64")]
 use instructions::Instructions;

@@ -8,6 +8,8 @@
 //! products of transformers: few rows against a large matrix that comes from memory, in either layout, a bias to start
 //! from, something to be done to each result while it is in the cache, and one row alone.
 
+#[cfg(any(target_family = "wasm", test))]
+mod doubles;
 mod packing;
 mod row;
 #[cfg(all(target_family = "wasm", target_feature = "simd128"))]
@@ -15,6 +17,8 @@ mod simd128;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+#[cfg(any(target_family = "wasm", test))]
+pub use doubles::multiply_doubles;
 pub(super) use packing::{pack_right, pack_strip};
 pub(super) use row::inner_products;
 
@@ -146,11 +150,6 @@ impl Ahead {
 /// Whether the machine has the instructions that [`multiply`] needs.
 pub fn multiplies() -> bool {
     Tile::chosen().is_some()
-}
-
-/// Whether [`multiply`] is also the best there is for few rows and for small matrices.
-pub fn multiplies_all() -> bool {
-    Tile::chosen() == Some(Tile::Simd128)
 }
 
 /// Writes `a @ b`, plus `bias` on each row, after `finish`: `[m, k] @ [k, n] -> [m, n]`, row-major. False where the

@@ -1,17 +1,19 @@
 //! Batched matrix products over any strides.
 //!
 //! candle's own product takes few stride patterns and no `bf16` on the CPU; this one hands the strides of both
-//! operands to `gemm`, so that transposed and broadcast operands are never copied, folds batches that share their
-//! right operand into one product, and can start from a bias instead of zeros.
+//! operands to the kernels or to `gemm`, so that transposed and broadcast operands are never copied, folds batches that
+//! share their right operand into one product, and can start from a bias instead of zeros. In WebAssembly all products
+//! are the kernels', and `gemm` is not part of the engine.
 
-use super::host::{contiguous, read, read_all, upload};
+#[cfg(not(target_family = "wasm"))]
+use super::host::contiguous;
+use super::host::{read, read_all, upload};
 use super::kernels::{self, Finish, Half, Operand, Strided};
 use super::{CT, broadcast_dims};
 use crate::error::{Error, Result};
 use candle_core::{DType, WithDType};
-use gemm::Parallelism;
 use half::{bf16, f16};
-use rayon::prelude::*;
+use hooklens_kernels::threads::share_pieces;
 use std::mem::MaybeUninit;
 
 /// The product of one matrix pair is split over threads from this many multiplications on; smaller ones of a batch
@@ -19,13 +21,13 @@ use std::mem::MaybeUninit;
 const SPLIT_ONE: usize = 1 << 22;
 /// Below this many multiplications in all, waking a second thread costs more than it gains.
 const SPLIT_BATCH: usize = 1 << 18;
-/// From so many rows on, our own kernel is as fast as `gemm` or faster.
-const PACKED_ROWS: usize = 12;
+/// From so many rows on, our own kernel is as fast as `gemm` or faster; where there is no `gemm`, it always is.
+const PACKED_ROWS: usize = if cfg!(target_family = "wasm") { 2 } else { 12 };
 
 /// `a @ b`, plus `bias` on each row if given: `[.., m, k] @ [.., k, n] -> [.., m, n]`, batch axes broadcast.
 ///
 /// Both operands have rank 2 or more and the same dtype. Halves are computed in `f32`; integers wrap.
-pub(super) fn product(op: &'static str, a: &CT, b: &CT, bias: Option<&CT>) -> Result<CT> {
+pub(crate) fn product(op: &'static str, a: &CT, b: &CT, bias: Option<&CT>) -> Result<CT> {
     let plan = Plan::new(op, a.dims(), b.dims())?;
     let size = a.dtype().size_in_bytes();
     crate::memory::require_tensor(op, &plan.out_dims(), size)?;
@@ -52,7 +54,11 @@ pub(super) fn product(op: &'static str, a: &CT, b: &CT, bias: Option<&CT>) -> Re
         DType::U8 => integers::<u8>(&plan, a, b, u8::wrapping_mul, u8::wrapping_add),
         DType::U32 => integers::<u32>(&plan, a, b, u32::wrapping_mul, u32::wrapping_add),
         DType::I64 => integers::<i64>(&plan, a, b, i64::wrapping_mul, i64::wrapping_add),
+        #[cfg(not(target_family = "wasm"))]
         _ => on_device(&plan, a, b, bias),
+        // There is no other device, and candle's products on the CPU would come into the engine with it.
+        #[cfg(target_family = "wasm")]
+        dtype => Err(Error::Internal { detail: format!("{op}: no kernel multiplies {dtype:?}") }),
     }
 }
 
@@ -174,20 +180,13 @@ fn stacked_row_stride(batch: &[usize], batch_strides: &[usize], rows: usize, row
     Some(row.unwrap_or(row_stride))
 }
 
-#[derive(Clone, Copy)]
-struct Matrix<T> {
-    at: *const T,
-    row: isize,
-    column: isize,
-}
-
 /// Floats that matrices are multiplied in.
 trait Factor: WithDType {
     /// Writes `a @ b + bias` by kernels of our own, where machine and sizes suit them; false if nothing was written.
     fn multiply(
         _size: [usize; 3],
-        _a: (&[Self], [usize; 2]),
-        _b: (&[Self], [usize; 2]),
+        _a: Strided<'_, Self>,
+        _b: Strided<'_, Self>,
         _bias: Option<&[Self]>,
         _finish: Option<Finish<'_>>,
         _out: &mut [MaybeUninit<Self>],
@@ -196,23 +195,37 @@ trait Factor: WithDType {
     }
 }
 
-impl Factor for f64 {}
+impl Factor for f64 {
+    #[cfg(target_family = "wasm")]
+    fn multiply(
+        size: [usize; 3],
+        a: Strided<'_, f64>,
+        b: Strided<'_, f64>,
+        bias: Option<&[f64]>,
+        finish: Option<Finish<'_>>,
+        out: &mut [MaybeUninit<f64>],
+    ) -> bool {
+        if finish.is_some() {
+            return false;
+        }
+        kernels::multiply_doubles(size, a, b, bias, out);
+        true
+    }
+}
 
 impl Factor for f32 {
     fn multiply(
         [m, n, k]: [usize; 3],
-        (a, [a_row, a_column]): (&[f32], [usize; 2]),
-        (b, [b_row, b_column]): (&[f32], [usize; 2]),
+        a: Strided<'_>,
+        b: Strided<'_>,
         bias: Option<&[f32]>,
         finish: Option<Finish<'_>>,
         out: &mut [MaybeUninit<f32>],
     ) -> bool {
-        if m > 1 && m < PACKED_ROWS && b_column == 1 && finish.is_none() && !kernels::multiplies_all() {
+        if m > 1 && m < PACKED_ROWS && b.column == 1 && finish.is_none() {
             return false;
         }
-        let a = Strided { data: a, row: a_row, column: a_column };
-        let b = Operand::Single(Strided { data: b, row: b_row, column: b_column });
-        kernels::multiply([m, n, k], a, b, bias, finish, out)
+        kernels::multiply([m, n, k], a, Operand::Single(b), bias, finish, out)
     }
 }
 
@@ -255,41 +268,40 @@ fn floats<T: Factor>(plan: &Plan, a: &CT, b: &CT, bias: Option<&CT>, finish: Opt
                 }
                 None => (plan.offsets(&a_batch), plan.offsets(&b_batch)),
             };
-            let (a_strides, b_strides) = ([row, a_strides[a_rank - 1]], [b_strides[b_rank - 2], b_strides[b_rank - 1]]);
-            let a_from = |batch: usize| &a_data[a_layout.start_offset() + a_offsets[batch]..];
-            let b_from = |batch: usize| &b_data[b_layout.start_offset() + b_offsets[batch]..];
-            if a_offsets.len() == 1
-                && T::multiply([m, n, k], (a_from(0), a_strides), (b_from(0), b_strides), bias.as_deref(), finish, out)
-            {
+            let left = |batch: usize| Strided {
+                data: &a_data[a_layout.start_offset() + a_offsets[batch]..],
+                row,
+                column: a_strides[a_rank - 1],
+            };
+            let right = |batch: usize| Strided {
+                data: &b_data[b_layout.start_offset() + b_offsets[batch]..],
+                row: b_strides[b_rank - 2],
+                column: b_strides[b_rank - 1],
+            };
+            let size = [m, n, k];
+            if a_offsets.len() == 1 && T::multiply(size, left(0), right(0), bias.as_deref(), finish, out) {
                 return Ok(true);
             }
             if finish.is_some() {
                 return Ok(false);
             }
-            let matrix = |data: &[T], [row, column]: [usize; 2]| Matrix {
-                at: data.as_ptr(),
-                row: row as isize,
-                column: column as isize,
+            #[cfg(target_family = "wasm")]
+            let one = |batch: usize, out: &mut [MaybeUninit<T>], _: usize| {
+                T::multiply(size, left(batch), right(batch), bias.as_deref(), None, out);
             };
-            let one = |batch: usize, out: &mut [MaybeUninit<T>], threads: Parallelism| {
-                let (a, b) = ((a_from(batch), a_strides), (b_from(batch), b_strides));
-                if kernels::multiplies_all() && T::multiply([m, n, k], a, b, bias.as_deref(), None, out) {
-                    return;
-                }
+            #[cfg(not(target_family = "wasm"))]
+            let one = |batch: usize, out: &mut [MaybeUninit<T>], threads: usize| {
                 if bias.is_some() {
                     prefill(out);
                 }
-                multiply([m, n, k], matrix(a.0, a.1), matrix(b.0, b.1), out, bias.is_some(), threads);
+                by_library(size, left(batch), right(batch), out, bias.is_some(), threads);
             };
             let (each, batches) = (m * n * k, a_offsets.len());
             if batches > 1 && each < SPLIT_ONE {
-                if batches * each < SPLIT_BATCH {
-                    out.chunks_mut(m * n).enumerate().for_each(|(i, out)| one(i, out, Parallelism::None));
-                } else {
-                    out.par_chunks_mut(m * n).enumerate().for_each(|(i, out)| one(i, out, Parallelism::None));
-                }
+                let threads = if batches * each < SPLIT_BATCH { 1 } else { rayon::current_num_threads() };
+                share_pieces(out, m * n, threads, |i, out| one(i, out, 1));
             } else {
-                let threads = Parallelism::Rayon(rayon::current_num_threads());
+                let threads = rayon::current_num_threads();
                 out.chunks_mut(m * n).enumerate().for_each(|(i, out)| one(i, out, threads));
             }
             Ok(true)
@@ -304,13 +316,14 @@ fn floats<T: Factor>(plan: &Plan, a: &CT, b: &CT, bias: Option<&CT>, finish: Opt
 }
 
 /// Writes `out = a @ b`, or `out += a @ b` if `accumulate`, for which `out` must hold something; it is row-major.
-fn multiply<T: WithDType>(
+#[cfg(not(target_family = "wasm"))]
+fn by_library<T: WithDType>(
     [m, n, k]: [usize; 3],
-    a: Matrix<T>,
-    b: Matrix<T>,
+    a: Strided<'_, T>,
+    b: Strided<'_, T>,
     out: &mut [MaybeUninit<T>],
     accumulate: bool,
-    threads: Parallelism,
+    threads: usize,
 ) {
     debug_assert_eq!(out.len(), m * n);
     // SAFETY: `a` and `b` were made from the layouts of tensors of m by k and k by n elements, whose storage holds every
@@ -324,18 +337,18 @@ fn multiply<T: WithDType>(
             1,
             n as isize,
             accumulate,
-            a.at,
-            a.column,
-            a.row,
-            b.at,
-            b.column,
-            b.row,
+            a.data.as_ptr(),
+            a.column as isize,
+            a.row as isize,
+            b.data.as_ptr(),
+            b.column as isize,
+            b.row as isize,
             T::from_f64(1.0),
             T::from_f64(1.0),
             false,
             false,
             false,
-            threads,
+            if threads == 1 { gemm::Parallelism::None } else { gemm::Parallelism::Rayon(threads) },
         );
     }
 }
@@ -372,6 +385,7 @@ fn integers<T: WithDType>(plan: &Plan, a: &CT, b: &CT, mul: fn(T, T) -> T, add: 
 }
 
 /// Through candle, with every operand spelled out: devices other than the CPU.
+#[cfg(not(target_family = "wasm"))]
 fn on_device(plan: &Plan, a: &CT, b: &CT, bias: Option<&CT>) -> Result<CT> {
     let flat = |t: &CT, rows: usize, columns: usize| -> Result<CT> {
         let full = [plan.batch.as_slice(), &[rows, columns]].concat();

@@ -56,6 +56,7 @@ pub use attention::AttentionOptions;
 pub use bits::Bits;
 pub use cross_entropy::{ClassLoss, Reduction};
 pub use einops::AxisReduction;
+pub(crate) use gemm::product;
 pub use indexing::IndexItem;
 pub use kernels::instructions;
 pub(crate) use kernels::{ElementKernel, Sight};

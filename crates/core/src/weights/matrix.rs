@@ -4,7 +4,7 @@ use super::wide;
 use crate::device::DType;
 use crate::error::{Error, Result};
 use crate::memory;
-use crate::tensor::{CT, Tensor};
+use crate::tensor::{CT, Tensor, product};
 
 /// How many elements are in higher precision at a time.
 const CHUNK: usize = 1 << 18;
@@ -164,13 +164,14 @@ impl Matrix {
 
     /// [`Matrix::combined`] of what is stored.
     fn stored_combined(&self, v: &CT) -> Result<CT> {
+        let times = |a: &CT, b: &CT| product("combined", a, b, None);
         if self.turned {
             let column = v.unsqueeze(1)?;
-            return end_to_end(self.pieces()?.map(|piece| Ok(piece?.1.matmul(&column)?.squeeze(1)?)));
+            return end_to_end(self.pieces()?.map(|piece| Ok(times(&piece?.1, &column)?.squeeze(1)?)));
         }
         sum(self.pieces()?.map(|piece| {
             let (first, x) = piece?;
-            Ok(v.narrow(0, first, x.dim(0)?)?.unsqueeze(0)?.matmul(&x)?.squeeze(0)?)
+            Ok(times(&v.narrow(0, first, x.dim(0)?)?.unsqueeze(0)?, &x)?.squeeze(0)?)
         }))
     }
 

@@ -9,7 +9,7 @@ use crate::autograd::{lock, record};
 use crate::device::DType;
 use crate::error::{Error, Result};
 use crate::hooks::{PointInfo, Reach};
-use crate::tensor::{CT, Tensor, chosen, unbroadcast};
+use crate::tensor::{CT, Tensor, chosen, product, unbroadcast};
 use candle_core::{DType as Storage, Device};
 use std::sync::Arc;
 
@@ -348,7 +348,8 @@ fn without(x: &CT, basis: &CT) -> Result<CT> {
         }
         rest
     } else {
-        rows.sub(&rows.matmul(&basis.t()?.contiguous()?)?.matmul(basis)?)?
+        const OP: &str = "without";
+        rows.sub(&product(OP, &product(OP, &rows, &basis.t()?, None)?, basis, None)?)?
     };
     Ok(rest.to_dtype(own)?.reshape(dims)?)
 }

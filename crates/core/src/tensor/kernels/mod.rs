@@ -19,10 +19,11 @@ pub(crate) use hooklens_kernels::arithmetic::Arithmetic;
 pub(crate) use hooklens_kernels::attention::Sight;
 pub(crate) use hooklens_kernels::classes::{ClassRow, LogSum};
 pub use hooklens_kernels::instructions;
+#[cfg(target_family = "wasm")]
+pub(crate) use hooklens_kernels::multiply_doubles;
 pub(crate) use hooklens_kernels::pointwise::ElementKernel;
 pub(crate) use hooklens_kernels::{
-    Finish, Half, Head, Mask, Operand, Results, Rows, Shape, Stored, Strided, attends, multiplies, multiplies_all,
-    multiply,
+    Finish, Half, Head, Mask, Operand, Results, Rows, Shape, Stored, Strided, attends, multiplies, multiply,
 };
 pub(crate) use norm_parts::{norm_scale, norm_scale_gradient, over_scale, over_scale_slope, scale_shift};
 pub(crate) use pointwise::{map_slope, map_value};
