@@ -4,7 +4,6 @@ use crate::args::Raw;
 use crate::boundary::invalid;
 use crate::js::Js;
 use crate::results::ToJs;
-use hooklens_core::tensor::WithDType;
 use hooklens_core::tensor::half::{bf16, f16};
 use hooklens_core::{DType, Error, Result, Tensor, memory, with_element};
 
@@ -53,7 +52,7 @@ impl ArrayType {
 ///
 /// # Safety
 /// Elements of [`Element::ARRAY`] have the type's size and alignment, and every pattern of bits is a value of it.
-pub unsafe trait Element: WithDType {
+pub unsafe trait Element: hooklens_core::tensor::Bits {
     /// 16-bit floats travel as their bits.
     const ARRAY: ArrayType;
 }

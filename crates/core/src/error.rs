@@ -157,6 +157,6 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<
 }
 
 fn nearest_three(mut scored: Vec<(f64, &str)>) -> Vec<String> {
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+    crate::order::sort_by_key(&mut scored, |(score, _)| !crate::order::float_key(*score));
     scored.into_iter().take(3).map(|(_, k)| k.to_owned()).collect()
 }

@@ -24,6 +24,7 @@ pub mod memory;
 pub mod models;
 pub mod nn;
 pub mod ops;
+mod order;
 pub mod tensor;
 pub mod weights;
 

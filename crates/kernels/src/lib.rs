@@ -9,6 +9,7 @@
 pub mod arithmetic;
 pub mod attention;
 pub mod bytes;
+pub mod cells;
 pub mod classes;
 pub mod factors;
 mod halves;

@@ -68,7 +68,7 @@ impl CallbackTable {
     /// Callbacks that nothing refers to any more. One that was released and added again since is not among them.
     pub(super) fn drain_released(&self) -> Vec<CallbackId> {
         let mut ids = std::mem::take(&mut *lock(&self.released));
-        ids.sort_unstable();
+        crate::order::sort_by_key(&mut ids, |id| id.0);
         ids.dedup();
         let mut tokens = lock(&self.tokens);
         ids.retain(|id| match tokens.entry(*id) {

@@ -145,7 +145,7 @@ impl FedFiles {
             }
         }
         let in_order = deliveries.into_iter().enumerate().map(|(file, mut list)| {
-            list.sort_by_key(|(place, _)| *place);
+            crate::order::sort_by_key(&mut list, |(place, _)| *place as u64);
             let expected = list.into_iter().map(|(_, expected)| expected).collect();
             Delivery { file, expected, intake: None }
         });

@@ -1,6 +1,7 @@
 //! The header of a safetensors file, parsed strictly: every claim is checked against the file's size, and every
 //! failure says the numbers. The format is at <https://huggingface.co/docs/safetensors>.
 
+use crate::order::sort_by_key;
 use safetensors::Dtype;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -89,7 +90,9 @@ pub(crate) fn parse_start(start: &[u8], size: Option<u64>) -> Result<Header, Str
     let json = start.get(LENGTH_BYTES as usize..).unwrap_or_default();
     let entries: Entries = serde_json::from_slice(json).map_err(|e| format!("has an invalid header: {e}"))?;
     let mut tensors = entries.tensors;
-    tensors.sort_by_key(|(_, info)| info.data_offsets);
+    // By where they start, and where they start together, by where they end.
+    sort_by_key(&mut tensors, |(_, info)| info.data_offsets.1);
+    sort_by_key(&mut tensors, |(_, info)| info.data_offsets.0);
     let data_start = start.len() as u64;
     check(&tensors, size.map(|size| size.saturating_sub(data_start)))?;
     let header = Header { tensors, metadata: entries.metadata, data_start };

@@ -81,18 +81,9 @@ fn stored_dtype(dtype: DType) -> Dtype {
 
 /// The elements in row-major order as the format stores them.
 fn little_endian(tensor: &Tensor) -> Result<Vec<u8>> {
-    macro_rules! bytes {
-        ($ty:ty) => {
-            tensor.data().flatten_all()?.to_vec1::<$ty>()?.into_iter().flat_map(<$ty>::to_le_bytes).collect()
-        };
+    let mut bytes = tensor.to_bytes()?;
+    if cfg!(target_endian = "big") {
+        bytes.chunks_exact_mut(tensor.dtype().size()).for_each(<[u8]>::reverse);
     }
-    Ok(match tensor.dtype() {
-        DType::F32 => bytes!(f32),
-        DType::F64 => bytes!(f64),
-        DType::F16 => bytes!(half::f16),
-        DType::BF16 => bytes!(half::bf16),
-        DType::U8 | DType::Bool => tensor.data().flatten_all()?.to_vec1::<u8>()?,
-        DType::U32 => bytes!(u32),
-        DType::I64 => bytes!(i64),
-    })
+    Ok(bytes)
 }

@@ -86,7 +86,10 @@ impl Equation {
                 let once = |l: &Label| all.iter().filter(|&other| other == l).count() == 1;
                 let mut letters: Vec<Label> =
                     all.iter().filter(|l| matches!(l, Label::Letter(_)) && once(l)).copied().collect();
-                letters.sort_unstable();
+                crate::order::sort_by_key(&mut letters, |label| match label {
+                    Label::Letter(letter) => u64::from(*letter),
+                    Label::Ellipsis(_) => 0,
+                });
                 (0..widest).rev().map(Label::Ellipsis).chain(letters).collect()
             }
         };

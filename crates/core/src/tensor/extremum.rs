@@ -6,6 +6,7 @@ use super::{CT, Tensor, require_float};
 use crate::autograd::{record_many, record_unary};
 use crate::error::{Error, Result};
 use crate::ops::{Op, op_table};
+use crate::order::{float_key, int_key, smallest};
 use candle_core::DType as Storage;
 
 /// Which end.
@@ -150,15 +151,16 @@ fn middle(row: &[f64]) -> usize {
     if let Some(nan) = row.iter().position(|x| x.is_nan()) {
         return nan;
     }
-    let mut order: Vec<usize> = (0..row.len()).collect();
-    order.sort_by(|a, b| row[*a].total_cmp(&row[*b]));
-    order[(row.len() - 1) / 2]
+    lower_middle(row.iter().map(|x| float_key(*x)))
 }
 
 fn middle_int(row: &[i64]) -> usize {
-    let mut order: Vec<usize> = (0..row.len()).collect();
-    order.sort_by_key(|i| row[*i]);
-    order[(row.len() - 1) / 2]
+    lower_middle(row.iter().map(|x| int_key(*x)))
+}
+
+fn lower_middle(keys: impl ExactSizeIterator<Item = u64>) -> usize {
+    let half = keys.len().div_ceil(2);
+    smallest(keys, half).last().copied().unwrap_or(0)
 }
 
 impl Tensor {

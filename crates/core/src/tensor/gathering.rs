@@ -1,8 +1,7 @@
 //! Elements gathered from, and scattered to, places given by index tensors.
 
-use super::host::{element, upload, with_element_type};
 use super::picks::{Picks, indices, places};
-use super::{CT, Tensor, broadcast_dims};
+use super::{CT, Tensor, broadcast_dims, cells};
 use crate::autograd::record;
 use crate::device::DType;
 use crate::error::{Error, Result};
@@ -200,9 +199,8 @@ impl Tensor {
             _ => value,
         };
         crate::memory::require_tensor("full", dims, like.data().dtype().size_in_bytes())?;
-        let data = with_element_type!(like.data().dtype(), T => {
-            upload(vec![element::<T>(value); dims.iter().product()], dims, like.data().device())
-        })?;
+        let data = cells::filled(like.data().dtype(), dims.iter().product(), value)?;
+        let data = cells::tensor(data, dims, like.data().device())?;
         Self::constant_as(data, like.dtype())
     }
 }

@@ -4,11 +4,14 @@
 //! overlaps that candle's own views cannot; [`windowed`] turns one into a differentiable operation, for the gradient
 //! of reading through a window is adding through the same window.
 
+use super::cells::{self, Row};
 use super::{CT, Tensor};
 use crate::autograd::record_unary;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ops::Scalar;
-use candle_core::{Device, Layout, Storage, WithDType};
+use candle_core::{CpuStorage, Device, Layout, WithDType};
+use hooklens_kernels::cells::{Runs, put, take};
+use std::mem::MaybeUninit;
 
 /// [`with_element`](crate::with_element) for a dtype of candle. The expression is a result: candle has dtypes that are none
 /// of ours.
@@ -22,33 +25,28 @@ macro_rules! with_element_type {
 }
 pub(super) use with_element_type;
 
+/// The tensor itself where it is on the host, else a copy there.
+pub(super) fn brought(t: &CT) -> Result<CT> {
+    if crate::device::on_host(t) { Ok(t.clone()) } else { Ok(t.to_device(&Device::Cpu)?) }
+}
+
 /// Passes the storage of `t` and its layout to `f`, copying from the device if need be.
 pub(super) fn read<T: WithDType, R>(t: &CT, f: impl FnOnce(&[T], &Layout) -> Result<R>) -> Result<R> {
-    if !t.device().is_cpu() {
-        return read(&t.to_device(&Device::Cpu)?, f);
-    }
+    let t = brought(t)?;
     let (storage, layout) = t.storage_and_layout();
-    match &*storage {
-        Storage::Cpu(storage) => f(T::cpu_storage_as_slice(storage)?, layout),
-        _ => Err(Error::Internal { detail: "a tensor on the CPU whose storage is elsewhere".into() }),
-    }
+    f(cells::elements(&storage)?, layout)
 }
 
 /// Passes the elements of `t` to `f` in row-major order.
 pub(super) fn read_all<T: WithDType, R>(t: &CT, f: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
-    if !t.is_contiguous() {
-        return read_all(&contiguous(t)?, f);
-    }
-    read(t, |data, layout| {
-        let start = layout.start_offset();
-        f(&data[start..start + layout.shape().elem_count()])
-    })
+    let t = brought(&contiguous(t)?)?;
+    let (storage, layout) = t.storage_and_layout();
+    f(&cells::elements(&storage)?[layout.start_offset()..][..t.elem_count()])
 }
 
 /// A tensor of these elements on `device`.
 pub(super) fn upload<T: WithDType>(data: Vec<T>, dims: &[usize], device: &Device) -> Result<CT> {
-    let t = CT::from_vec(data, dims, &Device::Cpu)?;
-    if device.is_cpu() { Ok(t) } else { Ok(t.to_device(device)?) }
+    cells::tensor(T::to_cpu_storage_owned(data), dims, device)
 }
 
 /// Fails where a tensor of that shape could not be held: a failing allocation would end the process.
@@ -65,10 +63,7 @@ pub(super) fn contiguous(t: &CT) -> Result<CT> {
     if !crate::device::on_host(t) {
         return Ok(t.contiguous()?);
     }
-    with_element_type!(t.dtype(), T => {
-        let data = read::<T, _>(t, |data, layout| Ok(Window::of(layout).collect(data)))?;
-        upload(data, t.dims(), t.device())
-    })
+    Window::of(t.layout()).collect(t)
 }
 
 /// A number as an element of `T`; whole numbers become `i64` exactly.
@@ -148,78 +143,107 @@ impl Window {
         (dims, strides)
     }
 
-    /// Calls `f(offset, inner length, inner stride)` for each innermost run, in row-major order.
-    fn runs(&self, mut f: impl FnMut(usize, usize, isize)) {
+    /// Calls `f` with the innermost runs, in row-major order, many at a time.
+    fn runs(&self, f: &mut dyn FnMut(Runs<'_>) -> Result<()>) -> Result<()> {
+        const MANY: usize = 256;
         if self.elem_count() == 0 {
-            return;
+            return Ok(());
         }
         let (dims, strides) = self.merged();
-        let Some((&inner, outer)) = dims.split_last() else {
-            return f(self.offset, 1, 1);
+        let (len, stride, rest) = match dims.split_last() {
+            Some((&len, rest)) => (len, strides[rest.len()], rest),
+            None => (1, 1, [].as_slice()),
         };
-        let inner_stride = strides[outer.len()];
+        let (rows, row_stride, outer) = match rest.split_last() {
+            Some((&rows, outer)) => (rows, strides[outer.len()], outer),
+            None => (1, 0, rest),
+        };
         let mut at = vec![0usize; outer.len()];
-        let mut offset = self.offset as isize;
+        let mut offset = self.offset;
+        let mut starts = Vec::with_capacity(MANY);
         loop {
-            f(offset as usize, inner, inner_stride);
+            let mut start = offset;
+            for _ in 0..rows {
+                starts.push(start);
+                start = start.wrapping_add_signed(row_stride);
+                if starts.len() == MANY {
+                    f(Runs { starts: &starts, len, stride })?;
+                    starts.clear();
+                }
+            }
             let mut d = outer.len();
             loop {
                 if d == 0 {
-                    return;
+                    return f(Runs { starts: &starts, len, stride });
                 }
                 d -= 1;
                 at[d] += 1;
-                offset += strides[d];
+                offset = offset.wrapping_add_signed(strides[d]);
                 if at[d] < outer[d] {
                     break;
                 }
-                offset -= strides[d] * outer[d] as isize;
+                offset = offset.wrapping_add_signed(-strides[d] * outer[d] as isize);
                 at[d] = 0;
             }
         }
     }
 
-    /// The elements in row-major order.
-    pub(super) fn collect<T: Copy>(&self, data: &[T]) -> Vec<T> {
-        let mut out = Vec::with_capacity(self.elem_count());
-        self.runs(|offset, len, stride| match stride {
-            1 => out.extend_from_slice(&data[offset..offset + len]),
-            0 => out.extend(std::iter::repeat_n(data[offset], len)),
-            _ => out.extend((0..len as isize).map(|i| data[offset.wrapping_add_signed(i * stride)])),
-        });
-        out
+    /// Where each element lies, in row-major order.
+    pub(super) fn places(&self) -> Result<Vec<usize>> {
+        let mut places = Vec::with_capacity(self.elem_count());
+        self.runs(&mut |Runs { starts, len, stride }| {
+            let run = |start: &usize| {
+                let start = *start;
+                (0..len as isize).map(move |i| start.wrapping_add_signed(i * stride))
+            };
+            places.extend(starts.iter().flat_map(run));
+            Ok(())
+        })?;
+        Ok(places)
+    }
+
+    /// The elements of the storage of `t`, which is on the host, in row-major order.
+    pub(super) fn collect(&self, t: &CT) -> Result<CT> {
+        // SAFETY: `copy` writes all elements of the window.
+        let out = unsafe { cells::written(t.dtype(), self.elem_count(), &mut |to| self.copy(t, to)) };
+        cells::tensor(out?, &self.dims, t.device())
+    }
+
+    /// The same, copied to where there is room for exactly those.
+    pub(super) fn copy(&self, t: &CT, to: &mut [MaybeUninit<u8>]) -> Result<()> {
+        let (storage, _) = t.storage_and_layout();
+        let (from, size) = (cells::bytes(&storage)?, t.dtype().size_in_bytes());
+        let mut done = 0;
+        self.runs(&mut |runs| {
+            let start = done;
+            done += size * runs.len * runs.starts.len();
+            take(size, from, runs, &mut to[start..done]);
+            Ok(())
+        })
     }
 
     /// Adds `values`, in row-major order, to the elements of `data` under the window.
-    pub(super) fn add<T: WithDType>(&self, data: &mut [T], values: &[T]) {
-        let mut rest = values;
-        self.runs(|offset, len, stride| {
-            let (run, tail) = rest.split_at(len);
-            rest = tail;
-            if stride == 1 {
-                data[offset..offset + len].iter_mut().zip(run).for_each(|(d, &v)| *d += v);
-            } else {
-                for (i, &v) in run.iter().enumerate() {
-                    data[offset.wrapping_add_signed(i as isize * stride)] += v;
-                }
-            }
-        });
+    pub(super) fn add(&self, data: &mut CpuStorage, values: &CT) -> Result<()> {
+        let (values, mut done) = (Row::of(values)?, 0);
+        self.runs(&mut |runs| {
+            let start = done;
+            done += runs.len * runs.starts.len();
+            values.add_to(data, runs, start)
+        })
     }
 
     /// Overwrites the elements of `data` under the window with `values`, in row-major order.
-    pub(super) fn set<T: Copy>(&self, data: &mut [T], values: &[T]) {
-        let mut rest = values;
-        self.runs(|offset, len, stride| {
-            let (run, tail) = rest.split_at(len);
-            rest = tail;
-            if stride == 1 {
-                data[offset..offset + len].copy_from_slice(run);
-            } else {
-                for (i, &v) in run.iter().enumerate() {
-                    data[offset.wrapping_add_signed(i as isize * stride)] = v;
-                }
-            }
-        });
+    pub(super) fn set(&self, data: &mut CpuStorage, values: &CT) -> Result<()> {
+        let (size, to) = (values.dtype().size_in_bytes(), cells::bytes_mut(data)?);
+        Row::of(values)?.bytes(|values| {
+            let mut done = 0;
+            self.runs(&mut |runs| {
+                let start = done;
+                done += size * runs.len * runs.starts.len();
+                put(size, to, runs, &values[start..done]);
+                Ok(())
+            })
+        })
     }
 }
 
@@ -236,13 +260,8 @@ pub(super) fn windowed(
 fn windowed_by(op: &'static str, t: &Tensor, window: Box<dyn Fn(Window) -> Window + Send + Sync>) -> Result<Tensor> {
     let data = t.data();
     crate::memory::require_tensor(op, &window(Window::row_major(t.dims())).dims, data.dtype().size_in_bytes())?;
-    let out = with_element_type!(data.dtype(), T => {
-        let (values, dims) = read::<T, _>(data, |data, layout| {
-            let w = window(Window::of(layout));
-            Ok((w.collect(data), w.dims))
-        })?;
-        upload(values, &dims, data.device())
-    })?;
+    let host = brought(data)?;
+    let out = window(Window::of(host.layout())).collect(&host)?.to_device(data.device())?;
     if !t.dtype().is_float() {
         return Tensor::constant_as(out, t.dtype());
     }
@@ -253,11 +272,9 @@ fn windowed_by(op: &'static str, t: &Tensor, window: Box<dyn Fn(Window) -> Windo
 /// A tensor of zeros of shape `dims` to which `values` are added through `window`.
 pub(super) fn add_through(window: &Window, values: &CT, dims: &[usize]) -> Result<CT> {
     crate::memory::require_tensor("gradient", dims, values.dtype().size_in_bytes())?;
-    with_element_type!(values.dtype(), T => {
-        let mut out = vec![T::from_f64(0.0); dims.iter().product()];
-        read_all::<T, _>(values, |values| { window.add(&mut out, values); Ok(()) })?;
-        upload(out, dims, values.device())
-    })
+    let mut out = cells::zeros(values.dtype(), dims.iter().product())?;
+    window.add(&mut out, values)?;
+    cells::tensor(out, dims, values.device())
 }
 
 /// Wraps the result of an operation of one input that only moves elements: the dtype, `bool` included, stays.

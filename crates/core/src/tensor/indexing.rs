@@ -1,6 +1,7 @@
 //! Indexing as in Python: numbers, slices, new axes, an ellipsis, index tensors and masks; and writing there.
 
-use super::host::{Window, read_all, upload, with_element_type};
+use super::cells::{self, Row};
+use super::host::{Window, read_all};
 use super::picks::{Picks, indices};
 use super::slices::{resolve_index, slice_bounds};
 use super::{CT, Tensor, broadcast_dims, saturated};
@@ -189,8 +190,7 @@ fn picks(op: &'static str, source: &[usize], window: &Window, list: &[Pick]) -> 
             }
         }
         stretched.dims.clone_from(&shared);
-        let places = stretched.collect(&places);
-        picked.iter_mut().zip(places).for_each(|(sum, place)| *sum += place as isize * stride);
+        picked.iter_mut().zip(stretched.places()?).for_each(|(sum, at)| *sum += places[at] as isize * stride);
     }
     let axes: Vec<usize> = list.iter().map(|p| p.axis).collect();
     let (first, last) = (axes.iter().min().copied().unwrap_or(0), axes.iter().max().copied().unwrap_or(0));
@@ -236,22 +236,16 @@ fn picks(op: &'static str, source: &[usize], window: &Window, list: &[Pick]) -> 
 /// `x` with `values` (as many as the window shows) written or added under `window`.
 fn write_through(x: &CT, window: &Window, values: &CT, add: bool) -> Result<CT> {
     crate::memory::require_tensor("index_put", x.dims(), x.dtype().size_in_bytes())?;
-    with_element_type!(x.dtype(), T => {
-        let mut out = read_all::<T, _>(x, |data| Ok(data.to_vec()))?;
-        read_all::<T, _>(values, |values| {
-            if add { window.add(&mut out, values) } else { window.set(&mut out, values) }
-            Ok(())
-        })?;
-        upload(out, x.dims(), x.device())
-    })
+    let mut out = Row::of(x)?.copied()?;
+    if add { window.add(&mut out, values) } else { window.set(&mut out, values) }?;
+    cells::tensor(out, x.dims(), x.device())
 }
 
-/// What `window` shows of `x`.
+/// What `window` shows of `x`, which is seen as row-major.
 fn read_through(x: &CT, window: &Window) -> Result<CT> {
-    with_element_type!(x.dtype(), T => {
-        let values = read_all::<T, _>(x, |data| Ok(window.collect(data)))?;
-        upload(values, &window.dims, x.device())
-    })
+    let rows = super::host::brought(&super::host::contiguous(x)?)?;
+    let start = rows.layout().start_offset();
+    Ok(Window { offset: window.offset + start, ..window.clone() }.collect(&rows)?.to_device(x.device())?)
 }
 
 impl Tensor {

@@ -1,11 +1,10 @@
 //! Tensors joined, repeated and padded.
 
-use super::host::{Window, element, moved, read_all, upload, with_element_type};
-use super::{CT, Tensor, promote, saturated};
+use super::host::{Window, moved};
+use super::{CT, Tensor, cells, promote, saturated};
 use crate::autograd::record;
 use crate::error::{Error, Result};
 use crate::ops::{Op, Scalar, op_table};
-use candle_core::WithDType;
 
 /// Joins tensors of one dtype, whose shapes are known to fit, along `axis`.
 pub(super) fn cat(parts: &[CT], axis: usize) -> Result<CT> {
@@ -18,17 +17,14 @@ pub(super) fn cat(parts: &[CT], axis: usize) -> Result<CT> {
     let mut dims = first.dims().to_vec();
     dims[axis] = parts.iter().fold(0usize, |sum, p| sum.saturating_add(p.dims()[axis]));
     crate::memory::require_tensor("cat", &dims, first.dtype().size_in_bytes())?;
-    with_element_type!(first.dtype(), T => {
-        let mut out = vec![T::from_f64(0.0); dims.iter().product()];
-        let mut start = 0;
-        for part in parts {
-            let len = part.dims()[axis];
-            let window = Window::row_major(&dims).stepped(axis, start, len, 1);
-            read_all::<T, _>(part, |values| { window.set(&mut out, values); Ok(()) })?;
-            start += len;
-        }
-        upload(out, &dims, first.device())
-    })
+    let mut out = cells::zeros(first.dtype(), dims.iter().product())?;
+    let mut start = 0;
+    for part in parts {
+        let len = part.dims()[axis];
+        Window::row_major(&dims).stepped(axis, start, len, 1).set(&mut out, part)?;
+        start += len;
+    }
+    cells::tensor(out, &dims, first.device())
 }
 
 /// How many elements [`Tensor::pad`] adds (or with negative numbers cuts) before and after each axis.
@@ -194,11 +190,9 @@ impl Tensor {
             .enumerate()
             .fold(Window::row_major(&dims), |w, (axis, (&start, &len))| w.stepped(axis, start, len, 1));
         crate::memory::require_tensor(OP, &dims, x.data().dtype().size_in_bytes())?;
-        let out = with_element_type!(x.data().dtype(), T => {
-            let mut out = vec![element::<T>(value); dims.iter().product()];
-            read_all::<T, _>(x.data(), |values| { window.set(&mut out, values); Ok(()) })?;
-            upload(out, &dims, x.data().device())
-        })?;
+        let mut out = cells::filled(x.data().dtype(), dims.iter().product(), value)?;
+        window.set(&mut out, x.data())?;
+        let out = cells::tensor(out, &dims, x.data().device())?;
         moved(OP, out, &x, move |g| {
             starts
                 .iter()

@@ -7,6 +7,7 @@ mod activation;
 mod arithmetic;
 mod attention;
 mod bits;
+mod cells;
 mod compare;
 mod composed;
 mod create;
@@ -52,6 +53,7 @@ mod triangle;
 pub use activation::Gelu;
 pub use arithmetic::Rounding;
 pub use attention::AttentionOptions;
+pub use bits::Bits;
 pub use cross_entropy::{ClassLoss, Reduction};
 pub use einops::AxisReduction;
 pub(crate) use gemm::product;
@@ -72,7 +74,6 @@ use crate::error::{Error, Result};
 use candle_core::Var;
 use std::sync::Arc;
 
-pub use candle_core::WithDType;
 pub use half;
 
 /// More axes than anybody names; printing and nesting recurse over them.

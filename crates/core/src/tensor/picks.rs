@@ -3,11 +3,14 @@
 //! Every place is checked once, on the host, before anything is read or written: candle's own kernels read out of
 //! bounds as zero, or wrap around, depending on the operation.
 
-use super::host::{moved, read_all, upload, with_element_type};
+use super::cells::{self, Row};
+use super::host::moved;
 use super::{CT, Tensor};
 use crate::device::{DType, on_host};
 use crate::error::{Error, Result};
-use candle_core::WithDType;
+use candle_core::CpuStorage;
+use hooklens_kernels::cells::{Runs, put, take};
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 /// The entries of an integer tensor, in row-major order.
@@ -78,18 +81,20 @@ impl Picks {
     /// What is picked.
     pub(super) fn take(&self, t: &CT) -> Result<CT> {
         crate::memory::require_tensor("index", &self.dims, t.dtype().size_in_bytes())?;
-        with_element_type!(t.dtype(), T => {
-            let out = read_all::<T, _>(t, |data| {
-                Ok(if self.block == 1 {
-                    self.starts.iter().map(|&at| data[at]).collect()
-                } else {
-                    let mut out = Vec::with_capacity(self.starts.len() * self.block);
-                    self.starts.iter().for_each(|&at| out.extend_from_slice(&data[at..at + self.block]));
-                    out
-                })
-            })?;
-            upload(out, &self.dims, t.device())
-        })
+        let size = t.dtype().size_in_bytes();
+        let out = Row::of(t)?.bytes(|from| {
+            let write = &mut |to: &mut [MaybeUninit<u8>]| {
+                take(size, from, self.runs(), to);
+                Ok(())
+            };
+            // SAFETY: `take` writes everything, or panics.
+            unsafe { cells::written(t.dtype(), self.dims.iter().product(), write) }
+        });
+        cells::tensor(out?, &self.dims, t.device())
+    }
+
+    fn runs(&self) -> Runs<'_> {
+        Runs { starts: &self.starts, len: self.block, stride: 1 }
     }
 
     /// `base` (zeros if there is none) with `values` added where they would be picked from, in order: places that occur
@@ -100,31 +105,28 @@ impl Picks {
             let base = base.map(|b| b.to_dtype(D::F32)).transpose()?;
             return Ok(self.add(base.as_ref(), &values.to_dtype(D::F32)?)?.to_dtype(values.dtype())?);
         }
-        with_element_type!(values.dtype(), T => self.write::<T>(base, values, |to, from| {
-            to.iter_mut().zip(from).for_each(|(to, &from)| *to += from);
-        }))
+        let mut out = self.base(base, values)?;
+        Row::of(values)?.add_to(&mut out, self.runs(), 0)?;
+        cells::tensor(out, &self.source, values.device())
     }
 
     /// `base` (zeros if there is none) with `values` in the picked places; where a place occurs twice, the last wins.
     pub(super) fn set(&self, base: Option<&CT>, values: &CT) -> Result<CT> {
-        with_element_type!(values.dtype(), T => self.write::<T>(base, values, |to, from| to.copy_from_slice(from)))
+        let mut out = self.base(base, values)?;
+        let to = cells::bytes_mut(&mut out)?;
+        Row::of(values)?.bytes(|from| {
+            put(values.dtype().size_in_bytes(), to, self.runs(), from);
+            Ok(())
+        })?;
+        cells::tensor(out, &self.source, values.device())
     }
 
-    fn write<T: WithDType>(&self, base: Option<&CT>, values: &CT, put: impl Fn(&mut [T], &[T])) -> Result<CT> {
+    fn base(&self, base: Option<&CT>, values: &CT) -> Result<CpuStorage> {
         crate::memory::require_tensor("index", &self.source, values.dtype().size_in_bytes())?;
-        let mut out = match base {
-            Some(base) => read_all::<T, _>(base, |data| Ok(data.to_vec()))?,
-            None => vec![T::from_f64(0.0); self.source.iter().product()],
-        };
-        if self.block > 0 {
-            read_all::<T, _>(values, |values| {
-                for (&at, from) in self.starts.iter().zip(values.chunks_exact(self.block)) {
-                    put(&mut out[at..at + self.block], from);
-                }
-                Ok(())
-            })?;
+        match base {
+            Some(base) => Row::of(base)?.copied(),
+            None => cells::zeros(values.dtype(), self.source.iter().product()),
         }
-        upload(out, &self.source, values.device())
     }
 
     /// For each picked element in turn, whether a later one overwrites it when writing.

@@ -33,7 +33,7 @@ impl Rows {
         if named.is_none_or(<[i64]>::is_empty) {
             along = (0..dims.len()).collect();
         }
-        along.sort_unstable();
+        crate::order::sort_by_key(&mut along, |&axis| axis as u64);
         Ok(Self { dims: dims.to_vec(), along })
     }
 

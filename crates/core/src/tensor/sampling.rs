@@ -8,9 +8,9 @@ use super::random::{exp, row_generators, uniform};
 use super::{Tensor, require_float};
 use crate::error::{Error, Result};
 use crate::ops::{Op, op_table};
+use crate::order::{float_key, smallest};
 use candle_core::Device;
 use rand_chacha::ChaCha8Rng;
-use std::cmp::Ordering;
 use std::collections::HashMap;
 
 const OP: &str = "sampleLogits";
@@ -170,19 +170,16 @@ fn keep_highest(logits: &mut [f64], k: usize) {
     if k >= logits.len() {
         return;
     }
-    let mut sorted = logits.to_vec();
-    let (_, &mut least, _) = sorted.select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a));
+    let highest = smallest(logits.iter().map(|x| !float_key(*x)), k);
+    let Some(&last) = highest.last() else { return };
+    let least = logits[last];
     logits.iter_mut().filter(|x| **x < least).for_each(|x| *x = f64::NEG_INFINITY);
 }
 
 /// Sets all weights to zero but the largest, up to the first with which they make more than the share `p`.
 fn keep_nucleus(weights: &mut [f64], p: f64) {
     let total: f64 = weights.iter().sum();
-    let mut order: Vec<usize> = (0..weights.len()).collect();
-    order.sort_unstable_by(|&a, &b| match weights[b].total_cmp(&weights[a]) {
-        Ordering::Equal => a.cmp(&b),
-        unequal => unequal,
-    });
+    let order = smallest(weights.iter().map(|x| !float_key(*x)), weights.len());
     let mut before = 0.0;
     for (place, &i) in order.iter().enumerate() {
         let weight = weights[i];

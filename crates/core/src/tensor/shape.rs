@@ -172,12 +172,12 @@ impl Tensor {
     fn edit_axes(&self, op: &'static str, gone: &[usize], new: &[usize]) -> Result<Self> {
         let drop = |t: &CT, axes: &[usize]| -> Result<CT> {
             let mut axes = axes.to_vec();
-            axes.sort_unstable();
+            crate::order::sort_by_key(&mut axes, |&axis| axis as u64);
             Ok(axes.iter().rev().try_fold(t.clone(), |t, &d| t.squeeze(d))?)
         };
         let insert = |t: &CT, axes: &[usize]| -> Result<CT> {
             let mut axes = axes.to_vec();
-            axes.sort_unstable();
+            crate::order::sort_by_key(&mut axes, |&axis| axis as u64);
             Ok(axes.iter().try_fold(t.clone(), |t, &d| t.unsqueeze(d))?)
         };
         if gone.is_empty() && new.is_empty() {

@@ -1,42 +1,31 @@
 //! Order: sorting, the largest few, distinct values, places in a sorted sequence.
 
-use super::host::{read_all, upload, with_element_type};
+use super::elements::to_vec;
+use super::host::upload;
 use super::picks::Picks;
 use super::{CT, Tensor};
 use crate::device::DType;
 use crate::error::{Error, Result};
 use crate::ops::{Op, op_table};
-use candle_core::WithDType;
-use std::cmp::Ordering;
+use crate::order::{float_key, int_key, smallest};
+use candle_core::DType as Storage;
 
-/// Ascending, NaN above everything, as torch sorts.
-fn order<T: WithDType>(a: &T, b: &T) -> Ordering {
-    let is_nan = |x: &T| x.partial_cmp(x).is_none();
-    a.partial_cmp(b).unwrap_or_else(|| is_nan(a).cmp(&is_nan(b)))
+/// The key of every NaN: above all other floats, as torch sorts.
+const NAN: u64 = u64::MAX;
+
+/// Keys that order the elements of a tensor, row-major: for floats, zeros of both signs are equal, and so are NaNs.
+fn keys(x: &CT) -> Result<Vec<u64>> {
+    if matches!(x.dtype(), Storage::U8 | Storage::U32 | Storage::I64) {
+        return Ok(to_vec::<i64>(x)?.into_iter().map(int_key).collect());
+    }
+    let key = |x: f64| if x.is_nan() { NAN } else { float_key(if x == 0.0 { 0.0 } else { x }) };
+    Ok(to_vec::<f64>(x)?.into_iter().map(key).collect())
 }
 
-/// The order of the first `keep` elements of each row of `[rows, n]`; equal elements stay in the order they came.
-fn sorted_places<T: WithDType>(rows: &[T], n: usize, keep: usize, descending: bool) -> Vec<usize> {
-    let mut out = Vec::with_capacity(rows.len().checked_div(n).unwrap_or(0) * keep);
-    for row in rows.chunks_exact(n.max(1)) {
-        out.extend(first_places(n, keep, &|a, b| {
-            let by_value = order(&row[a], &row[b]);
-            (if descending { by_value.reverse() } else { by_value }).then(a.cmp(&b))
-        }));
-    }
-    out
-}
-
-/// The first `keep` of `n` places in that order. The library's sorts are large: they are compiled once, not for each
-/// dtype.
-fn first_places(n: usize, keep: usize, compare: &dyn Fn(usize, usize) -> Ordering) -> Vec<usize> {
-    let mut places: Vec<usize> = (0..n).collect();
-    if keep > 0 && keep < n {
-        places.select_nth_unstable_by(keep - 1, |a, b| compare(*a, *b));
-    }
-    places.truncate(keep);
-    places.sort_unstable_by(|a, b| compare(*a, *b));
-    places
+/// The order of the first `keep` elements of each row of `n`; equal elements stay in the order they came.
+fn sorted_places(keys: &[u64], n: usize, keep: usize, descending: bool) -> Vec<usize> {
+    let flip = if descending { u64::MAX } else { 0 };
+    keys.chunks_exact(n.max(1)).flat_map(|row| smallest(row.iter().map(|key| key ^ flip), keep)).collect()
 }
 
 impl Tensor {
@@ -73,15 +62,13 @@ impl Tensor {
         }
         let (rank, n) = (self.rank(), self.dims()[axis]);
         let rows = self.data().transpose(axis, rank - 1)?;
-        let places = with_element_type!(rows.dtype(), T => {
-            read_all::<T, _>(&rows, |rows| Ok(sorted_places(rows, n, keep, descending)))
-        })?;
+        let places = sorted_places(&keys(&rows)?, n, keep, descending);
         let mut dims = rows.dims().to_vec();
         dims[rank - 1] = keep;
         let places: Vec<i64> = places.into_iter().map(|at| at as i64).collect();
         let places = upload(places, &dims, self.data().device())?.transpose(axis, rank - 1)?;
         let places = super::host::contiguous(&places)?;
-        let along = read_all::<i64, _>(&places, |p| Ok(p.iter().map(|&at| at as usize).collect::<Vec<_>>()))?;
+        let along: Vec<usize> = to_vec::<i64>(&places)?.into_iter().map(|at| at as usize).collect();
         let values = self.pick(op, Picks::along(self.dims(), axis, places.dims(), &along))?;
         Ok((values, Self::constant(places)?))
     }
@@ -90,29 +77,24 @@ impl Tensor {
     /// each occurs. Every NaN is distinct from the others.
     pub fn unique(&self) -> Result<(Self, Self, Self)> {
         let flat = super::host::reshape(self.data(), &[self.elem_count()])?;
-        let (values, inverse, counts) = with_element_type!(flat.dtype(), T => {
-            let (values, inverse, counts) = read_all::<T, _>(&flat, |data| {
-                let mut values: Vec<T> = Vec::new();
-                let mut inverse = vec![0i64; data.len()];
-                let mut counts: Vec<i64> = Vec::new();
-                for at in sorted_places(data, data.len(), data.len(), false) {
-                    match counts.last_mut() {
-                        Some(count) if values.last() == Some(&data[at]) => *count += 1,
-                        _ => {
-                            values.push(data[at]);
-                            counts.push(1);
-                        }
-                    }
-                    inverse[at] = values.len() as i64 - 1;
+        let keys = keys(&flat)?;
+        let mut firsts: Vec<usize> = Vec::new();
+        let mut inverse = vec![0i64; keys.len()];
+        let mut counts: Vec<i64> = Vec::new();
+        for at in sorted_places(&keys, keys.len(), keys.len(), false) {
+            let distinct = self.dtype().is_float() && keys[at] == NAN;
+            match (counts.last_mut(), firsts.last()) {
+                (Some(count), Some(&first)) if keys[first] == keys[at] && !distinct => *count += 1,
+                _ => {
+                    firsts.push(at);
+                    counts.push(1);
                 }
-                Ok((values, inverse, counts))
-            })?;
-            let n = values.len();
-            upload(values, &[n], flat.device()).map(|values| (values, inverse, counts))
-        })?;
+            }
+            inverse[at] = firsts.len() as i64 - 1;
+        }
         let n = counts.len();
         Ok((
-            Self::constant_as(values, self.dtype())?,
+            Self::constant_as(Picks::entries(flat.dims(), 0, &firsts).take(&flat)?, self.dtype())?,
             Self::constant(upload(inverse, self.dims(), flat.device())?)?,
             Self::constant(upload(counts, &[n], flat.device())?)?,
         ))
@@ -142,19 +124,12 @@ impl Tensor {
         }
         let (sequence, wanted): (CT, CT) =
             (self.data().to_dtype(dtype.storage())?, values.data().to_dtype(dtype.storage())?);
-        let places: Vec<i64> = with_element_type!(sequence.dtype(), T => {
-            read_all::<T, _>(&sequence, |sequence| read_all::<T, _>(&wanted, |wanted| {
-                let before = |x: &T, v: &T| match order(x, v) {
-                    Ordering::Less => true,
-                    Ordering::Equal => right,
-                    Ordering::Greater => false,
-                };
-                Ok(wanted.iter().enumerate().map(|(i, v)| {
-                    let row = i.checked_div(per_row).unwrap_or(0) * n;
-                    sequence[row..row + n].partition_point(|x| before(x, v)) as i64
-                }).collect())
-            }))
-        })?;
+        let (sequence, wanted) = (keys(&sequence)?, keys(&wanted)?);
+        let place = |(i, value): (usize, &u64)| {
+            let row = i.checked_div(per_row).unwrap_or(0) * n;
+            sequence[row..row + n].partition_point(|key| key < value || right && key == value) as i64
+        };
+        let places: Vec<i64> = wanted.iter().enumerate().map(place).collect();
         Self::constant(upload(places, values.dims(), values.data().device())?)
     }
 }

@@ -123,7 +123,7 @@ impl Check<'_> {
                 let default = ["batch".to_owned(), "pos".to_owned()];
                 let over = over.as_deref().unwrap_or(&default);
                 let mut axes = over.iter().map(|name| axis(self.point, name)).collect::<Result<Vec<_>>>()?;
-                axes.sort_unstable();
+                crate::order::sort_by_key(&mut axes, |&axis| axis as u64);
                 axes.dedup();
                 if axes.is_empty() {
                     return Err(self.invalid("a mean over no axis changes nothing"));

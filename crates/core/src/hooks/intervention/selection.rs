@@ -59,7 +59,7 @@ pub(super) fn narrow(point: &PointInfo, bounds: &PointBounds, at: &BTreeMap<Stri
         }
         narrowed.push(entry);
     }
-    narrowed.sort_by_key(|n| n.axis);
+    crate::order::sort_by_key(&mut narrowed, |n| n.axis as u64);
     Ok(narrowed)
 }
 
