@@ -146,6 +146,34 @@ pub(super) fn copied(dtype: DType, from: &[u8]) -> Result<CpuStorage> {
     unsafe { written(dtype, from.len() / dtype.size_in_bytes(), write) }
 }
 
+/// The elements of tensors of one dtype side by side: of each in turn one of `shares` equal shares, over and over.
+pub(super) fn side_by_side(tensors: &[CT], shares: usize) -> Result<CpuStorage> {
+    let Some(first) = tensors.first() else { return Err(strange()) };
+    let (dtype, size) = (first.dtype(), first.dtype().size_in_bytes());
+    let rows = tensors.iter().map(Row::of).collect::<Result<Vec<_>>>()?;
+    let guards: Vec<_> = rows.iter().map(|row| row.0.storage_and_layout()).collect();
+    let mut parts = Vec::with_capacity(guards.len());
+    let mut total = 0;
+    for (storage, layout) in &guards {
+        let len = layout.shape().elem_count() * size;
+        let from = &bytes(storage)?[layout.start_offset() * size..][..len];
+        parts.push((from, len.checked_div(shares).unwrap_or(0)));
+        total += len;
+    }
+    let write = &mut |mut to: &mut [MaybeUninit<u8>]| {
+        for share in 0..shares {
+            for &(from, len) in &parts {
+                let (now, later) = to.split_at_mut(len);
+                now.write_copy_of_slice(&from[share * len..][..len]);
+                to = later;
+            }
+        }
+        if to.is_empty() { Ok(()) } else { Err(strange()) }
+    };
+    // SAFETY: nothing is left to be written, or it fails.
+    unsafe { written(dtype, total / size, write) }
+}
+
 /// `n` zeros.
 pub(super) fn zeros(dtype: DType, n: usize) -> Result<CpuStorage> {
     Ok(match dtype {

@@ -6,12 +6,14 @@
 //! operations that models spend their time in have faster ways ([`super::kernels`]).
 
 use super::CT;
+use super::cells;
 use super::host::contiguous;
 use crate::error::{Error, Result};
 use crate::ops::Scalar;
 use candle_core::{CpuStorage, DType, Device, Layout, Storage, WithDType};
 use half::{bf16, f16};
 use hooklens_kernels::threads::share_pieces;
+use std::mem::MaybeUninit;
 
 /// Elements that one closure call sees: small enough for the cache, large enough to hide the call.
 const PIECE: usize = 2048;
@@ -215,34 +217,90 @@ pub(crate) fn fill<T: Copy + Default + Send>(
     unit: usize,
     piece: usize,
     parallel: usize,
-    write: impl Fn(usize, &mut [T]) + Sync,
+    write: &(dyn Fn(usize, &mut [T]) + Sync),
 ) -> Vec<T> {
-    let unit = unit.max(1);
-    let piece = unit * (piece / unit).max(1);
     let mut out = Vec::with_capacity(n);
-    let place = &mut out.spare_capacity_mut()[..n];
-    let one = |start: usize, slots: &mut [std::mem::MaybeUninit<T>]| {
+    let at: *mut MaybeUninit<u8> = out.spare_capacity_mut().as_mut_ptr().cast();
+    // SAFETY: that is the room for `n` elements, and bytes need not be initialised to be written.
+    let place = unsafe { std::slice::from_raw_parts_mut(at, n * size_of::<T>()) };
+    pieces(place, Pieces { size: size_of::<T>(), unit, piece, parallel }, &|start, place| {
+        // SAFETY: pieces are whole elements of a vector of them.
+        let slots = unsafe { typed::<T>(place) };
         for slot in slots.iter_mut() {
             slot.write(T::default());
         }
         // SAFETY: the loop above has written every slot.
         write(start, unsafe { slots.assume_init_mut() });
-    };
-    let several = |first: usize, slots: &mut [std::mem::MaybeUninit<T>]| {
-        for (i, slots) in slots.chunks_mut(piece).enumerate() {
-            one(first + i * piece, slots);
-        }
-    };
-    let threads = rayon::current_num_threads();
-    if n >= parallel && threads > 1 && n > piece {
-        let share = piece * n.div_ceil(piece).div_ceil(threads * 4);
-        share_pieces(place, share, threads, |i, slots| several(i * share, slots));
-    } else {
-        several(0, place);
-    }
+    });
     // SAFETY: the capacity is n, and the pieces cover all n slots, each written above.
     unsafe { out.set_len(n) };
     out
+}
+
+/// How elements are written in pieces.
+#[derive(Clone, Copy)]
+struct Pieces {
+    /// Bytes of an element.
+    size: usize,
+    /// Pieces are whole multiples of so many elements.
+    unit: usize,
+    /// Elements of a piece, about.
+    piece: usize,
+    /// From so many elements on several threads share the work.
+    parallel: usize,
+}
+
+/// Gives `write` each piece of the room for elements, and the number of its first.
+fn pieces(place: &mut [MaybeUninit<u8>], of: Pieces, write: &(dyn Fn(usize, &mut [MaybeUninit<u8>]) + Sync)) {
+    let n = place.len() / of.size;
+    let unit = of.unit.max(1);
+    let piece = unit * (of.piece / unit).max(1);
+    let several = |first: usize, place: &mut [MaybeUninit<u8>]| {
+        for (i, place) in place.chunks_mut(piece.saturating_mul(of.size)).enumerate() {
+            write(first + i * piece, place);
+        }
+    };
+    let threads = rayon::current_num_threads();
+    if n >= of.parallel && threads > 1 && n > piece {
+        let share = piece * n.div_ceil(piece).div_ceil(threads * 4);
+        share_pieces(place, share * of.size, threads, |i, place| several(i * share, place));
+    } else {
+        several(0, place);
+    }
+}
+
+/// Room for bytes as room for elements.
+///
+/// # Safety
+/// It must lie as elements of that type do.
+unsafe fn typed<T>(place: &mut [MaybeUninit<u8>]) -> &mut [MaybeUninit<T>] {
+    // SAFETY: the caller promises alignment, and what need not be initialised has no invalid values.
+    unsafe { std::slice::from_raw_parts_mut(place.as_mut_ptr().cast(), place.len() / size_of::<T>()) }
+}
+
+/// Writes carriers as elements of a dtype.
+///
+/// # Safety
+/// The place must lie as elements of that dtype do, and have room for as many.
+unsafe fn narrow<C: Carrier>(dtype: DType, from: &[C], place: &mut [MaybeUninit<u8>]) {
+    unsafe fn all<C: Carrier, T: Element>(from: &[C], place: &mut [MaybeUninit<u8>]) {
+        // SAFETY: as the caller promises.
+        for (to, x) in unsafe { typed::<T>(place) }.iter_mut().zip(from) {
+            to.write(x.narrow());
+        }
+    }
+    // SAFETY: as the caller promises.
+    unsafe {
+        match dtype {
+            DType::F32 => all::<C, f32>(from, place),
+            DType::F64 => all::<C, f64>(from, place),
+            DType::F16 => all::<C, f16>(from, place),
+            DType::BF16 => all::<C, bf16>(from, place),
+            DType::U32 => all::<C, u32>(from, place),
+            DType::I64 => all::<C, i64>(from, place),
+            _ => all::<C, u8>(from, place),
+        }
+    }
 }
 
 /// Makes a tensor from carriers that `write` gives piece by piece (whole multiples of `unit`).
@@ -253,33 +311,20 @@ pub(crate) fn store<C: Carrier>(
     unit: usize,
     write: &(dyn Fn(usize, &mut [C]) + Sync),
 ) -> Result<CT> {
-    fn build<C: Carrier, T: Element>(
-        dims: &[usize],
-        unit: usize,
-        write: &(dyn Fn(usize, &mut [C]) + Sync),
-    ) -> Result<CT> {
-        crate::memory::require_tensor("broadcast", dims, size_of::<T>())?;
-        let n = dims.iter().product();
-        let out = fill(n, unit, PIECE, PARALLEL, |start, out: &mut [T]| {
-            let mut wide = vec![C::default(); out.len()];
+    let size = dtype.size_in_bytes();
+    crate::memory::require_tensor("broadcast", dims, size)?;
+    let all = &mut |place: &mut [MaybeUninit<u8>]| {
+        pieces(place, Pieces { size, unit, piece: PIECE, parallel: PARALLEL }, &|start, place| {
+            let mut wide = vec![C::default(); place.len() / size];
             write(start, &mut wide);
-            for (o, x) in out.iter_mut().zip(wide) {
-                *o = x.narrow();
-            }
+            // SAFETY: pieces are whole elements of a vector of that dtype.
+            unsafe { narrow(dtype, &wide, place) };
         });
-        Ok(CT::from_vec(out, dims, &Device::Cpu)?)
-    }
-    let tensor = match dtype {
-        DType::F32 => build::<C, f32>(dims, unit, write),
-        DType::F64 => build::<C, f64>(dims, unit, write),
-        DType::F16 => build::<C, f16>(dims, unit, write),
-        DType::BF16 => build::<C, bf16>(dims, unit, write),
-        DType::U8 => build::<C, u8>(dims, unit, write),
-        DType::U32 => build::<C, u32>(dims, unit, write),
-        DType::I64 => build::<C, i64>(dims, unit, write),
-        other => Err(Error::Internal { detail: format!("no tensor is made of {other:?}") }),
-    }?;
-    Ok(tensor.to_device(device)?)
+        Ok(())
+    };
+    // SAFETY: the pieces cover everything, and each is written.
+    let out = unsafe { cells::written(dtype, dims.iter().product(), all) }?;
+    cells::tensor(out, dims, device)
 }
 
 /// An operand: a tensor that broadcasts, or a number.
@@ -365,6 +410,27 @@ impl<C: Carrier> Source<'_, C> {
 /// What is done with a piece of each operand.
 type PieceFn<'a, C, O> = dyn Fn(&[Vec<C>], &mut [O]) + Sync + 'a;
 
+/// Those operands that are tensors, on the host, and how they spread over `dims`.
+fn on_host(dims: &[usize], terms: &[Term]) -> Result<Vec<Option<(CT, Pattern)>>> {
+    let host = |term: &Term| {
+        let Term::Tensor(x) = term else { return Ok(None) };
+        Ok(Some(match Pattern::find(x.dims(), dims) {
+            Some(pattern) => (to_host(x)?, pattern),
+            None => (to_host(&x.broadcast_as(dims)?)?, Pattern::Whole),
+        }))
+    };
+    terms.iter().map(host).collect()
+}
+
+/// Where the operands are.
+fn device(terms: &[Term]) -> Device {
+    let tensor = terms.iter().find_map(|term| match term {
+        Term::Tensor(x) => Some(x.device().clone()),
+        Term::Number(_) => None,
+    });
+    tensor.unwrap_or(Device::Cpu)
+}
+
 /// The heart of this file: gives each piece of the operands, spread over `dims`, to `f`.
 pub(crate) fn combine<C: Carrier, O: Carrier>(
     dtype: DType,
@@ -372,23 +438,7 @@ pub(crate) fn combine<C: Carrier, O: Carrier>(
     terms: &[Term],
     f: &PieceFn<'_, C, O>,
 ) -> Result<CT> {
-    let device = terms
-        .iter()
-        .find_map(|t| match t {
-            Term::Tensor(x) => Some(x.device().clone()),
-            Term::Number(_) => None,
-        })
-        .unwrap_or(Device::Cpu);
-    let mut hosts = Vec::with_capacity(terms.len());
-    for term in terms {
-        hosts.push(match term {
-            Term::Number(_) => None,
-            Term::Tensor(x) => Some(match Pattern::find(x.dims(), dims) {
-                Some(pattern) => (to_host(x)?, pattern),
-                None => (to_host(&x.broadcast_as(dims)?)?, Pattern::Whole),
-            }),
-        });
-    }
+    let hosts = on_host(dims, terms)?;
     let guards: Vec<_> =
         hosts.iter().map(|h| h.as_ref().map(|(x, pattern)| (x.storage_and_layout(), *pattern))).collect();
     let mut sources = Vec::with_capacity(terms.len());
@@ -401,7 +451,7 @@ pub(crate) fn combine<C: Carrier, O: Carrier>(
             (Term::Tensor(_), None) => return Err(Error::Internal { detail: "an operand was lost".into() }),
         });
     }
-    store(dtype, dims, &device, 1, &|start, out: &mut [O]| {
+    store(dtype, dims, &device(terms), 1, &|start, out: &mut [O]| {
         let mut inputs = vec![vec![C::default(); out.len()]; sources.len()];
         for (input, source) in inputs.iter_mut().zip(&sources) {
             source.load(start, input);
@@ -471,7 +521,7 @@ mod tests {
     #[test]
     fn pieces_cover_everything_on_several_threads() {
         let n = 100_003;
-        let out = fill(n, 1, 1000, 1, |start, out: &mut [u32]| {
+        let out = fill(n, 1, 1000, 1, &|start, out: &mut [u32]| {
             for (i, o) in out.iter_mut().enumerate() {
                 *o = (start + i) as u32;
             }

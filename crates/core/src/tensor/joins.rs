@@ -17,13 +17,7 @@ pub(super) fn cat(parts: &[CT], axis: usize) -> Result<CT> {
     let mut dims = first.dims().to_vec();
     dims[axis] = parts.iter().fold(0usize, |sum, p| sum.saturating_add(p.dims()[axis]));
     crate::memory::require_tensor("cat", &dims, first.dtype().size_in_bytes())?;
-    let mut out = cells::zeros(first.dtype(), dims.iter().product())?;
-    let mut start = 0;
-    for part in parts {
-        let len = part.dims()[axis];
-        Window::row_major(&dims).stepped(axis, start, len, 1).set(&mut out, part)?;
-        start += len;
-    }
+    let out = cells::side_by_side(parts, dims[..axis].iter().product())?;
     cells::tensor(out, &dims, first.device())
 }
 

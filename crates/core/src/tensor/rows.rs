@@ -9,6 +9,9 @@ use super::{CT, resolve_dim};
 use crate::error::{Error, Result};
 use candle_core::{DType, Device};
 
+/// What is done with rows and the numbers that belong to them.
+type RowFn<'a, C> = dyn Fn(&[Vec<C>], &[C], &mut [C]) + Sync + 'a;
+
 /// Which axes of a shape are worked along.
 #[derive(Clone, Debug)]
 pub(crate) struct Rows {
@@ -114,6 +117,17 @@ impl Rows {
         keepdim: bool,
         f: impl Fn(&[C]) -> O + Sync,
     ) -> Result<CT> {
+        self.reduce_by(dtype, x, keepdim, &f)
+    }
+
+    /// [`Rows::reduce`], compiled once for all reductions.
+    fn reduce_by<C: Carrier, O: Carrier>(
+        &self,
+        dtype: DType,
+        x: &CT,
+        keepdim: bool,
+        f: &(dyn Fn(&[C]) -> O + Sync),
+    ) -> Result<CT> {
         let host = self.gather(x)?;
         let (storage, layout) = host.storage_and_layout();
         let view = View::new(&storage, layout)?;
@@ -136,7 +150,7 @@ impl Rows {
         single: &[&CT],
         f: impl Fn(&[Vec<f64>], &[f64], &mut [f64]) + Sync,
     ) -> Result<CT> {
-        self.map_as::<f64>(dtype, full, single, f)
+        self.map_as::<f64>(dtype, full, single, &f)
     }
 
     /// [`Rows::map`] in another carrier.
@@ -145,7 +159,7 @@ impl Rows {
         dtype: DType,
         full: &[&CT],
         single: &[&CT],
-        f: impl Fn(&[Vec<C>], &[C], &mut [C]) + Sync,
+        f: &RowFn<'_, C>,
     ) -> Result<CT> {
         let device = full.first().map_or(Device::Cpu, |x| x.device().clone());
         let full: Vec<CT> = full.iter().map(|x| self.gather(x)).collect::<Result<_>>()?;

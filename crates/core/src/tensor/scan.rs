@@ -22,7 +22,7 @@ fn sums_from_end(rows: &Rows, g: &CT) -> Result<CT> {
 
 /// Scans integers, whose results are `int64`.
 fn integers(x: &Tensor, rows: &Rows, f: fn(i64, i64) -> i64, start: i64) -> Result<Tensor> {
-    let y = rows.map_as::<i64>(Storage::I64, &[x.data()], &[], |full, _, out| {
+    let y = rows.map_as::<i64>(Storage::I64, &[x.data()], &[], &|full: &[Vec<i64>], _: &[i64], out: &mut [i64]| {
         if let [x] = full {
             let mut state = start;
             for (o, x) in out.iter_mut().zip(x) {

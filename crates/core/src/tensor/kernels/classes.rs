@@ -9,7 +9,7 @@ use hooklens_kernels::classes::{self as loops, ClassRow, LogSum};
 /// [`LogSum`]s of rows of `classes` elements.
 pub(crate) fn log_sums(x: &CT, classes: usize) -> Result<Option<Vec<LogSum>>> {
     with_slices([x], |[values]| {
-        fill(values.len() / classes, 1, 1, PARALLEL_HEAVY.div_ceil(classes), |start, out| {
+        fill(values.len() / classes, 1, 1, PARALLEL_HEAVY.div_ceil(classes), &|start, out: &mut [LogSum]| {
             loops::log_sums(&values[start * classes..(start + out.len()) * classes], out, classes);
         })
     })

@@ -34,7 +34,7 @@ pub(crate) use selection::select;
 
 use super::CT;
 use super::elements::fill;
-use super::host::contiguous;
+use super::host::{contiguous, upload};
 use crate::error::Result;
 use candle_core::{CpuStorage, DType, Device, Storage};
 
@@ -77,7 +77,11 @@ pub(super) fn tensor(
     parallel: usize,
     write: impl Fn(usize, &mut [f32]) + Sync,
 ) -> Result<CT> {
+    tensor_by(dims, unit, parallel, &write)
+}
+
+/// [`tensor`], compiled once for all.
+fn tensor_by(dims: &[usize], unit: usize, parallel: usize, write: &(dyn Fn(usize, &mut [f32]) + Sync)) -> Result<CT> {
     crate::memory::require_tensor("broadcast", dims, size_of::<f32>())?;
-    let values = fill(dims.iter().product(), unit, PIECE, parallel, write);
-    Ok(CT::from_vec(values, dims, &Device::Cpu)?)
+    upload(fill(dims.iter().product(), unit, PIECE, parallel, write), dims, &Device::Cpu)
 }
